@@ -1,0 +1,60 @@
+"""Every exception that wsproxy raises on purpose.
+
+::
+
+    WsproxyError                  one clear sentence for a person; never a traceback
+    ├── ConfigError               a setting, option or environment variable is wrong
+    ├── RecordingError            a recording cannot be read or written
+    │   └── DamagedRecording      bytes are wrong; carries the file and the byte offset
+    ├── HandshakeRefused          the venue, or the listener, refused a WebSocket handshake
+    └── ConnectionEnded           a WebSocket ended; carries code, reason and who ended it
+"""
+
+from __future__ import annotations
+
+
+class WsproxyError(Exception):
+    """The root: its text is one sentence that says what is wrong and what to do."""
+
+
+class ConfigError(WsproxyError):
+    """A setting is wrong; the text names the key, option or variable."""
+
+
+class RecordingError(WsproxyError):
+    """A recording cannot be read or written; the text names the file."""
+
+
+class DamagedRecording(RecordingError):
+    """Bytes of a recording are wrong.
+
+    ``path`` names the part, ``offset`` is the byte where the damaged block begins.
+    """
+
+    def __init__(self, path: str, offset: int, why: str) -> None:
+        super().__init__(f"{path} is damaged at byte {offset}: {why}")
+        self.path = path
+        self.offset = offset
+        self.why = why
+
+
+class HandshakeRefused(WsproxyError):
+    """A WebSocket handshake was refused; ``status`` is the HTTP status, 0 if there was none."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class ConnectionEnded(WsproxyError):
+    """A WebSocket connection ended.
+
+    ``code`` and ``reason`` are those of the close frame (1006 where none came); ``by`` is
+    ``"peer"``, ``"us"`` or ``"network"``.
+    """
+
+    def __init__(self, code: int, reason: str, by: str) -> None:
+        super().__init__(f"closed by {by} with code {code}" + (f" ({reason})" if reason else ""))
+        self.code = code
+        self.reason = reason
+        self.by = by

@@ -1,0 +1,109 @@
+"""The shared vocabulary: what flows from one room to the next.
+
+Times are integers of nanoseconds: ``wall_ns`` since the Unix epoch (for seeking), ``mono_ns`` of
+the machine's monotonic clock (for pacing). Payloads are exactly the bytes that crossed the socket.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+TEXT = 1
+BINARY = 2
+"""WebSocket opcodes of data messages (RFC 6455, section 5.2)."""
+
+
+class Kind(IntEnum):
+    """What a record says. Readers skip kinds that they do not know."""
+
+    MESSAGE = 1
+    """A message that came from the venue."""
+    REQUEST = 2
+    """A message that was sent to the venue."""
+    OPENED = 3
+    CLOSED = 4
+    SUBSCRIBED = 5
+    ACKNOWLEDGED = 6
+    REFUSED = 7
+    UNSUBSCRIBED = 8
+    GAP = 9
+
+
+class StreamKey(NamedTuple):
+    """One stream of one venue, written ``venue:name``, as in ``binance:btcusdt@trade``."""
+
+    venue: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.venue}:{self.name}"
+
+
+class Batch:
+    """A run of records of one kind and connection that arrived together.
+
+    ``payloads`` holds one item a record. ``opcodes`` is one byte a record, or ``None`` where all
+    are text. ``streams`` names each record's streams as a tuple, and is filled by whoever routes
+    the batch; it may be shorter than ``payloads``: what is missing belongs to no stream. A
+    message that carries several streams has several names.
+
+    Records other than messages carry a CBOR map as payload.
+    """
+
+    __slots__ = ("connection", "kind", "mono_ns", "opcodes", "payloads", "streams", "wall_ns")
+
+    def __init__(
+        self,
+        kind: Kind,
+        connection: int,
+        wall_ns: int,
+        mono_ns: int,
+        payloads: list[bytes],
+        opcodes: bytes | None = None,
+        streams: list[tuple[str, ...]] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.connection = connection
+        self.wall_ns = wall_ns
+        self.mono_ns = mono_ns
+        self.payloads = payloads
+        self.opcodes = opcodes
+        self.streams: list[tuple[str, ...]] = [] if streams is None else streams
+
+
+class ConnectionInfo(NamedTuple):
+    """What a recording says of an upstream connection: its number, venue and address."""
+
+    number: int
+    venue: str
+    url: str
+
+
+class Message(NamedTuple):
+    """One record, as a recording's reader gives it.
+
+    ``seq`` numbers the records of a recording in the order of their arrival, from 0.
+    ``connection`` is 0 and ``venue`` empty where the record belongs to no connection; ``streams``
+    is empty where it belongs to no stream.
+    """
+
+    seq: int
+    time: int
+    """Wall clock, ns since the Unix epoch."""
+    mono: int
+    """Monotonic clock, ns; only differences mean something."""
+    kind: Kind | int
+    connection: int
+    venue: str
+    streams: tuple[str, ...]
+    opcode: int
+    payload: bytes
+
+    @property
+    def text(self) -> str:
+        """The payload as text (UTF-8).
+
+        Raises UnicodeDecodeError for a binary payload that is not UTF-8.
+        """
+        return self.payload.decode()
