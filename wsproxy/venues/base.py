@@ -33,9 +33,9 @@ class Fact(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """At most ``count`` in any window of ``period_ns``."""
+    """At most ``most`` in any window of ``period_ns``."""
 
-    count: int
+    most: int
     period_ns: int
 
 
@@ -163,7 +163,8 @@ class Venue(Protocol):
     """One venue's protocol, both sides."""
 
     @property
-    def profile(self) -> Profile: ...
+    def profile(self) -> Profile:
+        """The facts."""
 
     # -- clients --
 
