@@ -107,3 +107,10 @@ class Message(NamedTuple):
         Raises UnicodeDecodeError for a binary payload that is not UTF-8.
         """
         return self.payload.decode()
+
+
+class Instant(NamedTuple):
+    """One moment on both clocks."""
+
+    wall_ns: int
+    mono_ns: int
