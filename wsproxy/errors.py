@@ -12,6 +12,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Side = Literal["peer", "us", "network"]
+"""Who ended a connection."""
+
 
 class WsproxyError(Exception):
     """The root: its text is one sentence that says what is wrong and what to do."""
@@ -49,11 +54,11 @@ class HandshakeRefused(WsproxyError):
 class ConnectionEnded(WsproxyError):
     """A WebSocket connection ended.
 
-    ``code`` and ``reason`` are those of the close frame (1006 where none came); ``by`` is
-    ``"peer"``, ``"us"`` or ``"network"``.
+    ``code`` and ``reason`` are those of the close frame (1006 where none came); ``by`` says
+    who ended it.
     """
 
-    def __init__(self, code: int, reason: str, by: str) -> None:
+    def __init__(self, code: int, reason: str, by: Side) -> None:
         super().__init__(f"closed by {by} with code {code}" + (f" ({reason})" if reason else ""))
         self.code = code
         self.reason = reason

@@ -187,7 +187,10 @@ class Venue(Protocol):
         """A fresh late-join state, or None where the venue tells a late joiner nothing."""
 
     def resnapshots(self, stream: str) -> bool:
-        """Whether the venue starts this stream with a snapshot each time it is subscribed."""
+        """Whether subscribing anew makes a client whole again that has missed messages.
+
+        So it is where the venue begins with a snapshot that its protocol allows at any time.
+        """
 
     # -- upstream --
 

@@ -1,0 +1,191 @@
+"""Performs what the hubs decide, and carries messages to clients. Synchronous throughout.
+
+Live and replay share it: only where batches come from differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import trio
+
+from wsproxy.app import clock
+from wsproxy.config import SECOND_NS
+from wsproxy.hub.events import (
+    ClientJoined,
+    ClientLagged,
+    ClientLeft,
+    CloseClient,
+    CloseUpstream,
+    Command,
+    Event,
+    Note,
+    OpenUpstream,
+    SendClient,
+    SendUpstream,
+    Tick,
+    UpstreamSaid,
+    Warn,
+)
+from wsproxy.hub.hub import Hub
+from wsproxy.model import Batch, Instant
+from wsproxy.venues.base import Session
+from wsproxy.wire.client import Client
+
+log = logging.getLogger("wsproxy")
+
+_REMEMBERED = 1_000
+
+
+class Port:
+    """One client's place in the engine."""
+
+    def __init__(self, number: int, client: Client, name: str, *, digest: bool) -> None:
+        self.number = number
+        self.client = client
+        self.name = name
+        self.bytes = 0
+        self.digest = hashlib.sha256() if digest else None
+        """Of every data frame that was sent, in order."""
+        self.close: tuple[int, str] | None = None
+        """Code and reason, once the hub wants it closed."""
+        self.scope = trio.CancelScope()
+        """Cancelled when ``close`` is set."""
+
+    def write(self, frames: bytes) -> None:
+        """Send encoded frames."""
+        self.bytes += len(frames)
+        if self.digest is not None:
+            self.digest.update(frames)
+        self.client.write_nowait(frames)
+
+
+class Upstreams(Protocol):
+    """Whoever holds the connections to the venues."""
+
+    def open(self, hub: Hub, command: OpenUpstream) -> None:
+        """Start a connection."""
+
+    def send(self, command: SendUpstream) -> None:
+        """Send a message on one."""
+
+    def close(self, command: CloseUpstream) -> None:
+        """Close one."""
+
+
+class Engine:
+    """The hubs of all venues, by name, and the clients' ports.
+
+    ``time`` gives the moment that hubs are told (a replay has its own); ``note`` takes what is to
+    be recorded.
+    """
+
+    def __init__(
+        self,
+        hubs: dict[str, Hub],
+        *,
+        outbox_bytes: int,
+        note: Callable[[Note], None],
+        time: Callable[[], Instant] = clock.now,
+        digest: bool = False,
+    ) -> None:
+        self.hubs = hubs
+        self.ports: dict[int, Port] = {}
+        self.left: deque[Port] = deque(maxlen=_REMEMBERED)
+        """Clients that have gone, for the report of a replay."""
+        self._joined = 0
+        self.upstreams: Upstreams | None = None
+        self._outbox_bytes = outbox_bytes
+        self._note = note
+        self._time = time
+        self._digest = digest
+        self.changed = trio.Event()
+        """Set, and replaced by a new one, whenever a hub was told something."""
+
+    # --- control plane ---
+
+    def join(self, venue: str, session: Session, client: Client, name: str) -> Port:
+        """Let a client in."""
+        self._joined += 1
+        port = self.ports[self._joined] = Port(self._joined, client, name, digest=self._digest)
+        self.dispatch(self.hubs[venue], ClientJoined(port.number, session))
+        return port
+
+    def leave(self, hub: Hub, port: Port) -> None:
+        """A client is gone."""
+        self.dispatch(hub, ClientLeft(port.number))
+        self.left.append(self.ports.pop(port.number))
+
+    def dispatch(self, hub: Hub, event: Event) -> None:
+        """Tell a hub what happened and do what it says."""
+        self.perform(hub, hub.handle(event, self._time()))
+
+    def perform(self, hub: Hub, commands: Iterable[Command]) -> None:
+        """Do what a hub says."""
+        for command in commands:
+            match command:
+                case SendClient(client, frames):
+                    self.ports[client].write(frames)
+                case CloseClient(client, code, reason):
+                    log.info("client %s is closed: %d %s", self.ports[client].name, code, reason)
+                    self.ports[client].close = (code, reason)
+                    self.ports[client].scope.cancel()
+                case Note():
+                    self._note(command)
+                case Warn(text):
+                    log.warning("%s", text)
+                case _ if self.upstreams is not None:
+                    self._perform_upstream(self.upstreams, hub, command)
+        self.changed.set()
+        self.changed = trio.Event()
+
+    def _perform_upstream(self, upstreams: Upstreams, hub: Hub, command: Command) -> None:
+        match command:
+            case OpenUpstream():
+                upstreams.open(hub, command)
+            case SendUpstream():
+                upstreams.send(command)
+            case CloseUpstream():
+                upstreams.close(command)
+
+    async def tick(self, hub: Hub) -> None:
+        """Wake the hub whenever it wants to be."""
+        while True:
+            due_ns = hub.next_deadline_ns(self._time())
+            left = float("inf") if due_ns is None else (due_ns - self._time().mono_ns) / SECOND_NS
+            with trio.move_on_after(max(0.0, left)) as timer:
+                await self.changed.wait()
+            if timer.cancelled_caught:
+                self.dispatch(hub, Tick())
+
+    # --- data plane ---
+
+    def carry(self, hub: Hub, batch: Batch) -> None:
+        """Route a live batch and send it on; nothing else runs in between."""
+        count = len(batch.payloads)
+        index = hub.route(batch)
+        while index < count:
+            self.flush(hub)
+            self.dispatch(hub, UpstreamSaid(batch, index))
+            index = hub.route(batch, index + 1)
+        self.flush(hub)
+
+    def flush(self, hub: Hub) -> None:
+        """Write what was routed: one write a client."""
+        lagging: list[Port] = []
+        ports, bound = self.ports, self._outbox_bytes
+        for frames, clients in hub.deliveries():
+            for number in clients:
+                port = ports[number]
+                port.write(frames)
+                if port.client.pending_bytes > bound:
+                    lagging.append(port)
+        for port in lagging:
+            since_ns = port.client.pending_since_ns
+            age_ns = 0 if since_ns is None else clock.now().mono_ns - since_ns
+            lagged = ClientLagged(port.number, port.client.pending_bytes, age_ns)
+            self.dispatch(hub, lagged)

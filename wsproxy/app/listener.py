@@ -1,0 +1,132 @@
+"""The front door: accepts clients, finds their venue, reads what they ask."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import trio
+
+from wsproxy.app.engine import Engine, Port
+from wsproxy.config import Serving, is_loopback
+from wsproxy.errors import ConfigError, ConnectionEnded
+from wsproxy.hub.events import ClientSaid
+from wsproxy.hub.hub import Hub
+from wsproxy.venues.base import PathRefused
+from wsproxy.wire.client import Client, Handshake, handshake
+
+log = logging.getLogger("wsproxy")
+
+_GOODBYE_SECONDS = 2.0
+
+
+async def listen(serving: Serving) -> Sequence[trio.SocketListener]:
+    """Open the listening sockets; raises ConfigError with what to do about it."""
+    host, port = serving.listen
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what = "is in use: stop what listens there, or choose another with --listen"
+        else:
+            what = f"cannot be listened on: {error.strerror or error}"
+        raise ConfigError(f"{host}:{port} {what}") from error
+
+
+class FrontDoor:
+    """Serves clients of every venue of an engine."""
+
+    def __init__(self, engine: Engine, serving: Serving) -> None:
+        self._engine = engine
+        self._serving = serving
+        self._connected = 0
+        self.refused = 0
+        self.accepting = trio.CancelScope()
+        """Cancel it to accept nobody else; ``serve`` then returns when those inside have gone."""
+
+    async def serve(self, listeners: Sequence[trio.SocketListener]) -> None:
+        """Accept clients and serve them."""
+        async with trio.open_nursery() as clients:
+            with self.accepting:
+                await trio.serve_listeners(
+                    self._serve_client, list(listeners), handler_nursery=clients
+                )
+
+    async def _serve_client(self, stream: trio.SocketStream) -> None:
+        self._connected += 1
+        try:
+            await self._shake_hands(stream)
+        except trio.BrokenResourceError:
+            log.debug("a client vanished during its handshake")
+        finally:
+            self._connected -= 1
+
+    async def _shake_hands(self, stream: trio.SocketStream) -> None:
+        deadline = trio.current_time() + self._serving.handshake_seconds
+        with trio.CancelScope(deadline=deadline) as patience:
+            async with handshake(
+                stream, max_message_bytes=self._serving.max_request_bytes
+            ) as request:
+                if request is None:
+                    return
+                refusal = self._refusal(request)
+                if refusal is not None:
+                    self.refused += 1
+                    log.info("client %s is refused: %d %s", request.remote, *refusal)
+                    await request.refuse(*refusal)
+                    return
+                venue, path = self._find(request.path)
+                try:
+                    session = self._engine.hubs[venue].venue.session(path, request.query)
+                except PathRefused as error:
+                    self.refused += 1
+                    await request.refuse(404, f"{error}")
+                    return
+                client = await request.accept()
+                patience.deadline = math.inf
+                name = f"{request.remote} {request.path}"
+                port = self._engine.join(venue, session, client, name)
+                await self._converse(self._engine.hubs[venue], port, client)
+
+    def _refusal(self, request: Handshake) -> tuple[int, str] | None:
+        """Why a client is not let in: status and sentence."""
+        if request.origin is not None and not self._may_enter(request.origin):
+            return 403, f"a page of {request.origin} may not connect: see --allow-origin"
+        if self._connected > self._serving.max_clients:
+            return 503, f"all {self._serving.max_clients} places are taken: see --max-clients"
+        if self._find(request.path)[0] not in self._engine.hubs:
+            known = ", ".join(f"/{name}" for name in self._engine.hubs)
+            return 404, f"no venue at {request.path}: addresses here begin with {known}"
+        return None
+
+    def _may_enter(self, origin: str) -> bool:
+        if origin in self._serving.allow_origins:
+            return True
+        host = urlsplit(origin).hostname or ""
+        return is_loopback(host) or host == self._serving.listen.host
+
+    def _find(self, path: str) -> tuple[str, str]:
+        """Venue and the venue's own path; with one venue its name may be left out."""
+        _, first, *rest = path.split("/", 2)
+        if first in self._engine.hubs:
+            return first, "/" + "".join(rest)
+        if len(self._engine.hubs) == 1:
+            return next(iter(self._engine.hubs)), path
+        return first, path
+
+    async def _converse(self, hub: Hub, port: Port, client: Client) -> None:
+        """Hand a client's messages to the hub until either side ends it."""
+        try:
+            with port.scope:
+                while True:
+                    payload, opcode = await client.receive()
+                    self._engine.dispatch(hub, ClientSaid(port.number, payload, opcode))
+        except ConnectionEnded as ended:
+            log.debug("client %s left: %s", port.name, ended)
+        finally:
+            self._engine.leave(hub, port)
+            with trio.move_on_after(_GOODBYE_SECONDS, shield=True):
+                await client.aclose(*(port.close or (1001, "the proxy stops")))

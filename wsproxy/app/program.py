@@ -1,0 +1,109 @@
+"""The programs behind the commands: each runs until it is done or told to stop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from pathlib import Path
+
+import trio
+
+from wsproxy.app import clock
+from wsproxy.app.live import Status, live
+from wsproxy.app.replaying import Replay
+from wsproxy.app.report import report, sentence
+from wsproxy.app.signals import wait_for_stop
+from wsproxy.config import Recording, Serving, Upstream, is_loopback
+from wsproxy.recording.reader import Recording as Reader
+from wsproxy.recording.writer import Writer, default_directory
+
+log = logging.getLogger("wsproxy")
+
+LOSSY = 3
+"""Exit code of a recording that is good but lacks messages."""
+
+
+async def run_live(
+    upstream: Upstream, serving: Serving, recording: Recording | None, duration: float | None
+) -> int:
+    """``record`` (with a recording) and ``proxy`` (without); returns the exit code."""
+    writer = None if recording is None else _create(recording, upstream)
+    async with live(upstream, serving, recording, writer) as proxy:
+        if not is_loopback(proxy.address.host):
+            log.warning("listening on %s: other machines can connect", proxy.address.host)
+        prefixes = [f"ws://{proxy.address}/{setting.name}" for setting in upstream.venues]
+        log.info("clients connect to %s", " or ".join(prefixes))
+        if writer is not None:
+            log.info("recording to %s", writer.path.parent)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report, proxy)
+            with trio.move_on_after(math.inf if duration is None else duration):
+                log.info("%s: stopping", await wait_for_stop())
+            nursery.cancel_scope.cancel()
+        status = proxy.status()
+    return _farewell(status, writer)
+
+
+def _create(recording: Recording, upstream: Upstream) -> Writer:
+    at = clock.now()
+    names = [setting.name for setting in upstream.venues]
+    directory = recording.out or default_directory(Path("recordings"), at.wall_ns, names)
+    return Writer.create(directory, venues=names, wall_ns=at.wall_ns, mono_ns=at.mono_ns)
+
+
+def _farewell(status: Status, writer: Writer | None) -> int:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+    log.info("%s", sentence(status, 0))
+    if writer is None:
+        return 0
+    log.info(
+        "%s: %s records, %.1f MB raw, %.1f MB on disk",
+        writer.path.parent,
+        f"{writer.records:,}",
+        writer.raw_bytes / 1e6,
+        writer.bytes_written / 1e6,
+    )
+    return LOSSY if status.lost else 0
+
+
+async def run_replay(
+    recording: Reader,
+    serving: Serving,
+    *,
+    start: int | None,
+    end: int | None,
+    speed: float | None,
+    clients: int,
+    settle_seconds: float,
+) -> int:
+    """``replay``: serve, wait for the clients, play, report; returns the exit code."""
+    replay = Replay(recording, serving, start)
+    async with replay.serve(serving):
+        prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
+        log.info("clients connect to %s", " or ".join(prefixes))
+        finished = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+            log.info("the timeline begins when %d client(s) have subscribed", clients)
+            await replay.wait_for_clients(clients, settle_seconds)
+            log.info("playing to %d client(s)", replay.subscribed)
+            began = trio.current_time()
+            count = await replay.play(end, speed)
+            await replay.finish()
+            took = trio.current_time() - began
+            finished = True
+            nursery.cancel_scope.cancel()
+    if finished:
+        log.info("%s messages in %.2f s", f"{count:,}", took)
+    else:
+        log.warning("stopped before the end of the recording")
+    for client, size, sha256 in replay.deliveries:
+        sys.stdout.write(f"{sha256}  {size:>12}  {client}\n")
+    return 0 if finished else 1
+
+
+async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    log.info("%s: stopping", await wait_for_stop())
+    scope.cancel()

@@ -1,0 +1,165 @@
+"""The replay server: a recording in the place of the venues, the same hubs behind it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import trio
+
+from wsproxy.app import clock
+from wsproxy.app.engine import Engine, Port
+from wsproxy.app.listener import FrontDoor, listen
+from wsproxy.config import SECOND_NS, Address, Serving
+from wsproxy.hub.events import Note
+from wsproxy.hub.hub import Hub
+from wsproxy.model import Batch, Instant
+from wsproxy.recording.reader import Recording
+from wsproxy.replay.timeline import timeline
+from wsproxy.venues.registry import venue
+
+log = logging.getLogger("wsproxy")
+
+_HIGH_WATER_BYTES = 1 << 20
+"""The timeline waits for clients that have more than this to read."""
+_GOODBYE_SECONDS = 3.0
+_RUN_BYTES = 128 << 10
+"""As fast as possible, so much is routed before it is written."""
+
+
+class Delivery(NamedTuple):
+    """What one client was sent: all data frames, in order."""
+
+    client: str
+    bytes: int
+    sha256: str
+
+
+class Replay:
+    """A replay that serves clients; ``play`` runs the timeline."""
+
+    def __init__(self, recording: Recording, serving: Serving, start: int | None) -> None:
+        self.address = serving.listen
+        self._recording = recording
+        self._start = start
+        self._position_ns = (recording.info.first or 0) if start is None else start
+        self._venues = {number: info.venue for number, info in recording.connections.items()}
+        self._hubs: dict[str, Hub] = {}
+        for name in sorted({key.venue for key in recording.streams}):
+            self._hubs[name] = Hub(venue(name))
+            held = frozenset(key.name for key in recording.streams if key.venue == name)
+            self._hubs[name].play(held)
+        self._engine = Engine(
+            self._hubs,
+            outbox_bytes=sys.maxsize,  # the timeline waits for slow clients instead
+            note=_forget,
+            time=self._now,
+            digest=True,
+        )
+
+    def _now(self) -> Instant:
+        """The replay's time on the wall, the machine's for limits."""
+        return Instant(self._position_ns, clock.now().mono_ns)
+
+    @property
+    def venues(self) -> list[str]:
+        """The venues that the recording holds."""
+        return list(self._hubs)
+
+    @property
+    def subscribed(self) -> int:
+        """How many clients have subscribed to something."""
+        hubs = self._hubs.values()
+        return sum(bool(client.active) for hub in hubs for client in hub.clients.values())
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What each client that was here, or is, was sent; in order of arrival."""
+        ports = sorted([*self._engine.left, *self._engine.ports.values()], key=_by_number)
+        return [
+            Delivery(port.name, port.bytes, port.digest.hexdigest())
+            for port in ports
+            if port.digest is not None
+        ]
+
+    async def wait_for_clients(self, count: int, settle_seconds: float) -> None:
+        """Until so many clients have subscribed, and nobody has asked for anything for a while."""
+        while True:
+            changed = self._engine.changed
+            patience = settle_seconds if self.subscribed >= count else math.inf
+            with trio.move_on_after(patience) as quiet:
+                await changed.wait()
+            if quiet.cancelled_caught:
+                return
+
+    async def play(self, end: int | None, speed: float | None) -> int:
+        """Run the timeline to its end; returns how many messages it had.
+
+        ``speed`` None is as fast as the slowest client reads. At any speed nothing is dropped
+        and nothing changes its place.
+        """
+        if self._start is not None:  # late-join state, as if the clients had come at this moment
+            for _, batch in timeline(self._recording.batches(None, self._start), None):
+                self._hub(batch).route_named(batch)
+        began = trio.current_time()
+        count = unwritten = 0
+        for after_ns, batch in timeline(self._recording.batches(self._start, end), speed):
+            due = began + after_ns / SECOND_NS
+            if due > trio.current_time():
+                await self._write()
+                await trio.sleep_until(due)
+            self._position_ns = batch.wall_ns
+            self._hub(batch).route_named(batch)
+            count += len(batch.payloads)
+            unwritten += sum(map(len, batch.payloads))
+            if unwritten >= _RUN_BYTES:
+                await self._write()
+                unwritten = 0
+        await self._write()
+        return count
+
+    async def finish(self) -> None:
+        """Wait until every client has everything, then close them all with 1000."""
+        for port in list(self._engine.ports.values()):
+            await port.client.drain()
+            port.close = (1000, "the replay is over")
+            port.scope.cancel()
+
+    def _hub(self, batch: Batch) -> Hub:
+        return self._hubs[self._venues[batch.connection]]
+
+    async def _write(self) -> None:
+        for hub in self._hubs.values():
+            self._engine.flush(hub)
+        await trio.lowlevel.checkpoint()
+        for port in list(self._engine.ports.values()):
+            if port.client.pending_bytes > _HIGH_WATER_BYTES:
+                await port.client.drain()
+
+    @asynccontextmanager
+    async def serve(self, serving: Serving) -> AsyncIterator[None]:
+        """Listen for as long as the block lasts; sets ``address``.
+
+        Raises ConfigError for an address that cannot be listened on.
+        """
+        listeners = await listen(serving)
+        host, port = listeners[0].socket.getsockname()[:2]
+        self.address = Address(host, port)
+        async with trio.open_nursery() as clients:
+            door = FrontDoor(self._engine, serving)
+            clients.start_soon(door.serve, listeners)
+            yield
+            door.accepting.cancel()
+            clients.cancel_scope.deadline = trio.current_time() + _GOODBYE_SECONDS
+
+
+def _forget(what: Note) -> None:
+    """A replay records nothing."""
+
+
+def _by_number(port: Port) -> int:
+    return port.number

@@ -1,0 +1,162 @@
+"""Connections to the venues: one task each, which opens it, pumps it, and reports its end."""
+
+from __future__ import annotations
+
+import logging
+import math
+import ssl
+
+import trio
+
+from wsproxy.app import clock
+from wsproxy.app.engine import Engine
+from wsproxy.app.tape import Tape
+from wsproxy.config import SECOND_NS
+from wsproxy.errors import ConnectionEnded, HandshakeRefused
+from wsproxy.hub.events import (
+    CloseUpstream,
+    OpenUpstream,
+    SendUpstream,
+    UpstreamClosed,
+    UpstreamOpened,
+    UpstreamSent,
+)
+from wsproxy.hub.hub import Hub
+from wsproxy.model import Batch, ConnectionInfo, Kind
+from wsproxy.recording import events as record
+from wsproxy.wire.upstream import Upstream, open_upstream
+
+log = logging.getLogger("wsproxy")
+
+_OPEN_SECONDS = 15.0
+
+Outgoing = SendUpstream | CloseUpstream
+
+
+class Connections:
+    """All upstream connections of the process; runs them in ``nursery``."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tape: Tape | None,
+        urls: dict[str, str],
+        ssl_context: ssl.SSLContext | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._engine = engine
+        self._tape = tape
+        self._urls = urls
+        self._ssl_context = ssl_context
+        self._nursery = nursery
+        self._outgoing: dict[int, trio.MemorySendChannel[Outgoing]] = {}
+        self._opening: dict[int, trio.CancelScope] = {}
+
+    def open(self, hub: Hub, command: OpenUpstream) -> None:
+        """Start the task of a connection."""
+        self._nursery.start_soon(self._run, hub, command)
+
+    def send(self, command: SendUpstream) -> None:
+        """Send a message; the hub has at most one under way a connection."""
+        self._outgoing[command.connection].send_nowait(command)
+
+    def close(self, command: CloseUpstream) -> None:
+        """Close a connection, or give up opening it."""
+        if command.connection in self._outgoing:
+            self._outgoing[command.connection].send_nowait(command)
+        elif command.connection in self._opening:
+            self._opening[command.connection].cancel()
+
+    async def _run(self, hub: Hub, command: OpenUpstream) -> None:
+        number = command.connection
+        name = hub.venue.profile.name
+        url = self._urls[name] + command.endpoint
+        if self._tape is not None:
+            self._tape.connection(ConnectionInfo(number, name, url))
+
+        def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
+            wall_ns, mono_ns = clock.now()
+            batch = Batch(Kind.MESSAGE, number, wall_ns, mono_ns, payloads, opcodes)
+            if self._tape is not None:
+                self._tape.append(batch)
+            self._engine.carry(hub, batch)
+
+        def on_frame_sent() -> None:
+            self._engine.dispatch(hub, UpstreamSent(number))
+
+        ended = ConnectionEnded(1006, "given up while opening", "us")
+        opened = False
+        deadline = trio.current_time() + _OPEN_SECONDS
+        try:
+            with trio.CancelScope(deadline=deadline) as patience:
+                self._opening[number] = patience
+                async with open_upstream(
+                    url,
+                    on_messages=on_messages,
+                    on_frame_sent=on_frame_sent,
+                    max_message_bytes=hub.venue.profile.max_message_bytes,
+                    ssl_context=self._ssl_context,
+                ) as upstream:
+                    patience.deadline = math.inf
+                    opened = True
+                    ended = ConnectionEnded(1001, "the proxy stops", "us")
+                    self._note(Kind.OPENED, number, record.opened())
+                    ended = await self._pump(hub, number, upstream)
+        except HandshakeRefused as refused:
+            ended = ConnectionEnded(1006, str(refused), "peer" if refused.status else "network")
+            log.warning("%s: %s", name, refused)
+        finally:
+            self._opening.pop(number, None)
+            self._outgoing.pop(number, None)
+            if opened:
+                payload = record.closed(ended.code, ended.reason, ended.by)
+                self._note(Kind.CLOSED, number, payload)
+            closed = UpstreamClosed(number, ended.code, ended.reason, ended.by)
+            self._engine.dispatch(hub, closed)
+
+    async def _pump(self, hub: Hub, number: int, upstream: Upstream) -> ConnectionEnded:
+        """Send what the hub wants sent until the connection ends."""
+        outgoing, to_send = trio.open_memory_channel[Outgoing](2)  # a request and a close
+        async with trio.open_nursery() as nursery:
+            self._outgoing[number] = outgoing
+            nursery.start_soon(self._send_all, upstream, to_send)
+            nursery.start_soon(self._watch, upstream, hub.venue.profile.silence_ns)
+            self._engine.dispatch(hub, UpstreamOpened(number))
+            ended = await upstream.wait_closed()
+            nursery.cancel_scope.cancel()
+        return ended
+
+    async def _send_all(
+        self, upstream: Upstream, to_send: trio.MemoryReceiveChannel[Outgoing]
+    ) -> None:
+        async for command in to_send:
+            match command:
+                case SendUpstream(number, payload):
+                    self._note(Kind.REQUEST, number, payload)
+                    await upstream.send(payload)
+                case CloseUpstream(_, code, reason):
+                    await upstream.aclose(code, reason)
+
+    async def _watch(self, upstream: Upstream, silence_ns: int) -> None:
+        """A connection on which nothing at all comes for so long is dead."""
+        while True:
+            left_ns = upstream.heard_ns + silence_ns - clock.now().mono_ns
+            if left_ns <= 0:
+                await upstream.aclose(1001, f"silent for {silence_ns // SECOND_NS} s")
+                return
+            await trio.sleep(left_ns / SECOND_NS)
+
+    def _note(self, kind: Kind, number: int, payload: bytes) -> None:
+        if self._tape is not None:
+            self._tape.note(kind, number, (), payload)
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """The system's certificate authorities, and those of ``ca_file``.
+
+    Raises OSError or ssl.SSLError for a file that holds none.
+    """
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context

@@ -1,0 +1,106 @@
+"""What ``record`` and ``proxy`` share: the options about venues."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsproxy.cli.options import option
+from wsproxy.config import Upstream, VenueSetting, parse_venue
+from wsproxy.errors import ConfigError
+
+_UPSTREAM = (
+    click.argument("venues", nargs=-1, required=True, metavar="VENUE[=URL]..."),
+    option(
+        "--max-connections",
+        type=click.IntRange(1),
+        default=Upstream.max_connections,
+        show_default=True,
+        help="Upstream connections at most, all venues together.",
+    ),
+    option(
+        "--linger",
+        type=click.FloatRange(0),
+        default=Upstream.linger_seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help="Keep a stream for so long after its last client has left.",
+    ),
+    option(
+        "--on-gap",
+        type=click.Choice(["close", "continue"]),
+        default="close",
+        show_default=True,
+        help="When messages were missed: close the clients concerned with 1012, so that they "
+        "start afresh, or leave them connected.",
+    ),
+    option(
+        "--upstream-ca",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Trust these certificate authorities (PEM) for wss:// upstreams, too.",
+    ),
+    option(
+        "--duration",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="Stop after so long.",
+    ),
+)
+
+
+def upstream_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options about venues."""
+    for decorate in reversed(_UPSTREAM):
+        command = decorate(command)
+    return command
+
+
+def upstream(options: dict[str, Any]) -> Upstream:
+    """Take the options about venues out of a command's options; raises ConfigError."""
+    venues = tuple(parse_venue(text) for text in options["venues"])
+    _check(venues)
+    if options["max_connections"] < len(venues):
+        raise ConfigError(
+            f"--max-connections {options['max_connections']} is too few for "
+            f"{len(venues)} venues: each needs one"
+        )
+    return Upstream(
+        venues=venues,
+        max_connections=options["max_connections"],
+        linger_seconds=options["linger"],
+        close_on_gap=options["on_gap"] == "close",
+        ca_file=options["upstream_ca"],
+        subscribe=tuple(_stream(text, venues) for text in options.get("subscribe", ())),
+    )
+
+
+def _check(venues: tuple[VenueSetting, ...]) -> None:
+    from wsproxy.venues.registry import VENUES
+
+    for name, _ in venues:
+        if name not in VENUES:
+            close = difflib.get_close_matches(name, VENUES, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(VENUES)}"
+            raise ConfigError(f"unknown venue {name!r}: {hint}")
+    names = [name for name, _ in venues]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"venue {name!r} is named twice")
+
+
+def _stream(text: str, venues: tuple[VenueSetting, ...]) -> tuple[str, str]:
+    from wsproxy.venues.registry import venue
+
+    name, colon, stream = text.partition(":")
+    if not colon or name not in {setting.name for setting in venues}:
+        known = ", ".join(f"{setting.name}:STREAM" for setting in venues)
+        raise ConfigError(f"--subscribe {text!r}: write {known}")
+    try:
+        return name, venue(name).stream(stream)
+    except ValueError as error:
+        raise ConfigError(f"--subscribe {text!r}: {error}") from error

@@ -1,0 +1,47 @@
+"""The ``wsproxy`` command: finds the command that is wanted and imports nothing else."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from wsproxy import __version__
+
+COMMANDS = {
+    "record": "Serve live clients and record everything that crosses a connection to a venue.",
+    "proxy": "Serve live clients without recording.",
+    "replay": "Play a recording in the venues' own protocol.",
+    "info": "Say what a recording holds.",
+    "cat": "Print a recording's records as NDJSON.",
+    "venues": "List the venues with their limits, each with source and date.",
+    "demo": "Show the whole job in half a minute, without a network.",
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are run, so that --help is fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"wsproxy.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wsproxy")
+def main() -> None:
+    """A local proxy for exchange WebSocket feeds.
+
+    Strategies point at localhost instead of the exchange. wsproxy multiplexes them onto a capped
+    number of connections, records the streams compressed, and replays the recordings in the
+    exchange's own protocol.
+    """

@@ -1,0 +1,150 @@
+"""What several commands share: options, the configuration file, and how errors end a command.
+
+Every option can also be set by an environment variable (``WSPROXY_`` and its name) and, for the
+commands that serve, by a key of the ``--config`` file.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from wsproxy.config import Serving, parse_address, read_toml
+from wsproxy.errors import ConfigError, WsproxyError
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def option(*names: str, **settings: Any) -> Decorator:
+    """A click option that an environment variable can set too."""
+    longest = max(names, key=len).split("/")[0].lstrip("-")
+    settings.setdefault("envvar", "WSPROXY_" + longest.upper().replace("-", "_"))
+    return click.option(*names, **settings)
+
+
+def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    known = {parameter.name for parameter in ctx.command.params} - {"config", "help"}
+    with failing():
+        settings = read_toml(path)
+        for key in settings:
+            if key not in known:
+                names = ", ".join(sorted(str(name) for name in known))
+                raise ConfigError(f"--config {path}: unknown key {key!r}; the keys are {names}")
+    ctx.default_map = settings
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="WSPROXY_CONFIG",
+    is_eager=True,
+    expose_value=False,
+    callback=_load_config,
+    metavar="FILE",
+    help="Take settings from a TOML file: keys are the option names.",
+)
+
+_SERVING = (
+    option(
+        "--listen",
+        default="127.0.0.1:8765",
+        show_default=True,
+        metavar="HOST:PORT",
+        help="Where clients connect. Anything but a loopback address opens the proxy to others.",
+    ),
+    option(
+        "--allow-origin",
+        multiple=True,
+        metavar="ORIGIN",
+        help="Let web pages of this origin connect, as https://desk.example. Repeatable.",
+    ),
+    option(
+        "--max-clients",
+        type=click.IntRange(1),
+        default=Serving.max_clients,
+        show_default=True,
+        help="Clients served at once; more are refused with HTTP 503.",
+    ),
+    option(
+        "--outbox-mb",
+        type=click.FloatRange(0.001),
+        default=Serving.outbox_bytes / 2**20,
+        show_default=True,
+        help="What may wait for one client before it is closed as lagging (1008).",
+    ),
+)
+
+
+def serving_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options about serving clients."""
+    for decorate in reversed(_SERVING):
+        command = decorate(command)
+    return command
+
+
+def serving(options: dict[str, Any]) -> Serving:
+    """Take the options about serving clients out of a command's options."""
+    return Serving(
+        listen=parse_address(options["listen"]),
+        allow_origins=tuple(options["allow_origin"]),
+        max_clients=options["max_clients"],
+        outbox_bytes=int(options["outbox_mb"] * 2**20),
+    )
+
+
+class failing:  # noqa: N801  reads as a word: `with failing():`
+    """Turn wsproxy's own errors into one sentence on stderr and an exit code.
+
+    2 for settings that are wrong, 1 for everything else.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        found = _first(error)
+        if found is not None:
+            fail(found)
+
+
+def _first(error: BaseException | None) -> WsproxyError | None:
+    """The first of wsproxy's own errors, if there is nothing else in the group."""
+    if isinstance(error, WsproxyError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [_first(one) for one in error.exceptions]
+        return None if None in found else found[0]
+    return None
+
+
+def fail(error: WsproxyError) -> NoReturn:
+    """Say what is wrong and exit."""
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def run(program: Callable[[], Awaitable[int]]) -> NoReturn:
+    """Run a Trio program and exit with what it returns."""
+    import trio
+
+    with failing():
+        sys.exit(trio.run(program))
+
+
+def log_to_stderr() -> None:
+    """One line a message, behind the live line if there is one."""
+    handler = logging.StreamHandler()
+    clear = "\r\033[K" if sys.stderr.isatty() else ""
+    handler.setFormatter(
+        logging.Formatter(f"{clear}%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    )
+    logger = logging.getLogger("wsproxy")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

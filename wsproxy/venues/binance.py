@@ -1,0 +1,221 @@
+"""Binance spot: ``wss://stream.binance.com``, public market data.
+
+Upstream connections are always combined (``/stream``), so that each message names its stream; a
+client that sees raw messages gets the payload sliced out of the original bytes.
+
+Names of streams are kept as they were given: Binance does not fold case either (a stream with an
+upper-case symbol is granted and stays silent). ``timeUnit=MICROSECOND`` is a switch of a whole
+connection; streams behind it are told apart by a suffix that only the hub sees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from wsproxy.venues.base import (
+    Acknowledged,
+    Body,
+    Data,
+    Denied,
+    Fact,
+    Notice,
+    Profile,
+    Rate,
+    Reading,
+    State,
+    Unknown,
+)
+from wsproxy.venues.binance_session import MICROSECONDS, BinanceSession, is_stream, shown
+from wsproxy.venues.jsontext import BAD_JSON
+
+_SECOND = 1_000_000_000
+_DOCS = "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams"
+
+PROFILE = Profile(
+    name="binance",
+    title="Binance spot",
+    url="wss://stream.binance.com:9443",
+    streams_per_connection=1024,
+    streams_per_request=200,
+    requests=Rate(5, _SECOND),
+    connects=Rate(300, 300 * _SECOND),
+    silence_ns=60 * _SECOND,
+    keepalive=None,
+    max_message_bytes=16 * 1024 * 1024,
+    facts=(
+        Fact("at most 1024 streams per connection", _DOCS, "2026-09-24"),
+        Fact(
+            "at most 5 messages per second from the client, pings and pongs counted; "
+            "beyond that close 1008, and bans for repetition",
+            _DOCS,
+            "2026-09-24",
+        ),
+        Fact(
+            "that limit is a strict window without burst: 250 ms apart works, 220 ms does not",
+            "https://github.com/QuantConnect/Lean/issues/5583",
+            "2026-09-17",
+        ),
+        Fact("at most 300 connection attempts per 5 minutes and IP address", _DOCS, "2026-09-24"),
+        Fact("the server pings every 20 s and wants the pong within 60 s", _DOCS, "2026-09-24"),
+        Fact("a connection lives for 24 h at most", _DOCS, "2026-09-24"),
+        Fact("serverShutdown is announced, without a fixed lead time", _DOCS, "2026-06-09"),
+        Fact(
+            "no limit of streams per SUBSCRIBE is published; client libraries send 100 to 250",
+            "https://github.com/nautechsystems/nautilus_trader",
+            "2026-09-17",
+        ),
+    ),
+)
+
+_REQUEST_BYTES = 4096
+"""No frame limit is published; requests that are in use in the field stay near this size."""
+
+_SHUTDOWN = "!serverShutdown"
+
+# The envelope as Binance writes it. Anything else (spaces, another order) goes the slow way.
+_envelope = re.compile(rb'\{"stream":"([^"\\]+)","data":').match
+
+
+class _Error(msgspec.Struct):
+    code: int | None = None
+    msg: str = ""
+
+
+class _Message(msgspec.Struct):
+    """Any message of the venue; ``code`` and ``msg`` because the docs show errors unwrapped."""
+
+    stream: str | None = None
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: _Error | None = None
+    id: int | str | None = None
+    code: int | None = None
+    msg: str = ""
+    event: str | None = msgspec.field(default=None, name="e")
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+class Binance:
+    """The venue ``binance``."""
+
+    profile = PROFILE
+
+    def session(self, path: str, query: str) -> BinanceSession:
+        """A client of ``/ws`` or ``/stream``; raises PathRefused for any other address."""
+        return BinanceSession(path, query)
+
+    def render(self, payload: bytes, view: str, wanted: frozenset[str] | None) -> Body:
+        """The message itself for a combined view, its payload for a raw one."""
+        if view == "combined":
+            return payload
+        envelope = _envelope(payload)
+        if envelope is not None and payload[-2:] in (b"}}", b"]}"):
+            return payload[envelope.end() : -1]
+        try:
+            data = _decode(payload).data
+        except BAD_JSON:
+            return payload
+        return payload if data is msgspec.UNSET else bytes(data)
+
+    def state(self, stream: str) -> State | None:
+        """None: no Binance stream tells a late joiner anything."""
+        return None
+
+    def resnapshots(self, stream: str) -> bool:
+        """False: a snapshot comes by REST only."""
+        return False
+
+    def stream(self, text: str) -> str:
+        """The name as it is; raises ValueError where Binance has no stream of such a name."""
+        name = shown(text)
+        if not is_stream(name):
+            raise ValueError(f"{text!r} names no Binance stream; an example is btcusdt@trade")
+        symbol = name.partition("@")[0]
+        if not name.startswith("!") and symbol != symbol.lower():
+            raise ValueError(f"Binance writes symbols of streams in lower case, unlike {text!r}")
+        return text
+
+    def endpoint(self, stream: str) -> str:
+        """The combined endpoint, with the time unit that the stream's name asks for."""
+        return "/stream" + MICROSECONDS if stream.endswith(MICROSECONDS) else "/stream"
+
+    def batches(self, streams: Sequence[str]) -> list[tuple[str, ...]]:
+        """At most 200 streams, and as many as fit into 4 KiB, a request."""
+        batches: list[tuple[str, ...]] = []
+        batch: list[str] = []
+        size = 0
+        for stream in streams:
+            cost = len(msgspec.json.encode(shown(stream))) + 1
+            if batch and (
+                len(batch) == PROFILE.streams_per_request or size + cost > _REQUEST_BYTES
+            ):
+                batches.append(tuple(batch))
+                batch = []
+            if not batch:
+                size = len(_request("UNSUBSCRIBE", (), 2**63))
+            batch.append(stream)
+            size += cost
+        if batch:
+            batches.append(tuple(batch))
+        return batches
+
+    def subscribe(self, streams: Sequence[str], request_id: int) -> bytes:
+        """``{"method":"SUBSCRIBE",...}``."""
+        return _request("SUBSCRIBE", streams, request_id)
+
+    def unsubscribe(self, streams: Sequence[str], request_id: int) -> bytes:
+        """``{"method":"UNSUBSCRIBE",...}``."""
+        return _request("UNSUBSCRIBE", streams, request_id)
+
+    def key(self, payload: bytes) -> bytes | None:
+        """The stream's name as it stands in the envelope."""
+        envelope = _envelope(payload)
+        if envelope is None:
+            return None
+        name = envelope[1]
+        return None if name == b"!serverShutdown" else name
+
+    def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
+        """The stream of this name on this endpoint; none where the name is not UTF-8."""
+        try:
+            return (_hub_name(key.decode(), endpoint),)
+        except UnicodeDecodeError:
+            return ()
+
+    def read(self, payload: bytes, endpoint: str) -> Reading:
+        """Understand any message, by decoding it."""
+        try:
+            message = _decode(payload)
+        except BAD_JSON as error:
+            return Unknown(f"not a message of Binance: {error}")
+        if message.stream == _SHUTDOWN or message.event == "serverShutdown":
+            return Notice("the server will shut down")
+        if message.stream is not None and message.data is not msgspec.UNSET:
+            return Data((_hub_name(message.stream, endpoint),))
+        request_id = message.id if isinstance(message.id, int) else None
+        if message.error is not None:
+            return Denied(request_id, _why(message.error.code, message.error.msg))
+        if message.code is not None:
+            return Denied(request_id, _why(message.code, message.msg))
+        if message.result is not msgspec.UNSET and request_id is not None:
+            return Acknowledged(request_id)
+        return Unknown("neither data nor the answer to a request")
+
+
+def _why(code: int | None, msg: str) -> str:
+    return f"{msg or 'refused without a reason'} (code {code})"
+
+
+def _hub_name(name: str, endpoint: str) -> str:
+    return name + MICROSECONDS if endpoint.endswith(MICROSECONDS) else name
+
+
+def _request(method: str, streams: Sequence[str], request_id: int) -> bytes:
+    return msgspec.json.encode(
+        {"method": method, "params": [shown(stream) for stream in streams], "id": request_id}
+    )
