@@ -56,9 +56,10 @@ class UpstreamSaid(NamedTuple):
 
 
 class UpstreamSent(NamedTuple):
-    """A frame of any kind was written to the venue."""
+    """A frame was written to the venue; ``control`` if it was a ping, a pong or a close."""
 
     connection: int
+    control: bool = False
 
 
 class UpstreamClosed(NamedTuple):
@@ -71,7 +72,7 @@ class UpstreamClosed(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Time has passed; ``Hub.next_deadline`` said when this would be wanted."""
+    """Time has passed; ``Hub.next_deadline_ns`` said when this would be wanted."""
 
 
 Event = (

@@ -7,10 +7,9 @@ the bytes for each client. Nothing here touches a socket, a file or a clock.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
+from wsproxy.hub.client import Client
 from wsproxy.hub.events import (
     ClientJoined,
     ClientLagged,
@@ -28,9 +27,10 @@ from wsproxy.hub.events import (
     UpstreamSent,
     Warn,
 )
-from wsproxy.hub.limits import Budget, Window
+from wsproxy.hub.limits import Budget
+from wsproxy.hub.link import Link
 from wsproxy.hub.pool import Pool
-from wsproxy.hub.routing import Member, Route, Routing
+from wsproxy.hub.routing import Route, Routing, framed
 from wsproxy.hub.supply import Catalogue, Refusal, Supply
 from wsproxy.model import Batch, Instant, Kind
 from wsproxy.recording import events as record
@@ -38,40 +38,14 @@ from wsproxy.venues.base import (
     Body,
     Data,
     Notice,
-    Rate,
     Request,
     Session,
-    State,
     Unknown,
     Venue,
 )
 
-PATIENCE_NS = 15_000_000_000
-"""How long a client's subscription may wait for the venue before it is refused."""
-
-REQUEST_RATE = Rate(100, 1_000_000_000)
-"""What one client may ask for: far above any venue's own limit, far below harm."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A request that is not answered yet."""
-
-    request: Request
-    deadline_ns: int
-    outstanding: dict[str, None] = field(default_factory=dict)
-    refused: str | None = None
-
-
-class _Client:
-    """What the hub knows of a client."""
-
-    def __init__(self, number: int, session: Session) -> None:
-        self.session = session
-        self.member = Member(number)
-        self.active: dict[str, None] = {}
-        self.waiting: deque[_Pending] = deque()
-        self.window = Window(REQUEST_RATE)
+PIN_RETRY_NS = 60_000_000_000
+"""How long until a stream that is to be recorded, and was refused, is asked for again."""
 
 
 class Hub:
@@ -81,17 +55,16 @@ class Hub:
         self.venue = venue
         self.messages = 0
         self.gaps = 0
-        self.clients: dict[int, _Client] = {}
-        self._routing = Routing(venue)
-        self.deliveries = self._routing.deliveries
+        self.clients: dict[int, Client] = {}
         self._close_on_gap = close_on_gap
-        self._waiting: dict[int, _Client] = {}
-        self._wanted_by: dict[str, dict[int, None]] = {}
-        self._pinned: dict[str, None] = {}
-        self._states: dict[str, State | None] = {}
-        self._supply: Supply
+        self._routing = Routing(venue)
+        self._supply: Supply = Catalogue(frozenset())
         self._pool: Pool | None = None
         self._named_routes: dict[tuple[str, ...], Route] = {}
+        self._waiting: dict[int, Client] = {}
+        self._wanted_by: dict[str, dict[int, None]] = {}
+        self._pinned: set[str] = set()
+        self._repin_ns: dict[str, int] = {}
         self._out: list[Command] = []
 
     # --- where streams come from: one of the two ---
@@ -108,10 +81,10 @@ class Hub:
         self._supply = self._pool = Pool(
             self.venue,
             budget,
+            self._routing,
             linger_ns=linger_ns,
             numbers=numbers,
             jitter=jitter,
-            drop_routes=self._routing.drop,
         )
         return self._pool
 
@@ -122,7 +95,11 @@ class Hub:
     # --- control plane ---
 
     def handle(self, event: Event, now: Instant) -> list[Command]:
-        """Take in one event; returns what the application has to do, in order."""
+        """Take in one event; returns what the application has to do, in order.
+
+        What was routed and not fetched by ``deliveries`` comes first: it is older.
+        """
+        self._flush()
         match event:
             case ClientJoined(client, session):
                 self._joined(client, session, now)
@@ -133,34 +110,29 @@ class Hub:
                 self._close(client, 1008, f"lagging: {behind}", now)
             case ClientLeft(client):
                 self._leave(client, now)
-            case UpstreamSaid(batch, position):
-                self._upstream_said(batch, position, now)
-            case UpstreamClosed():
-                self._upstream_closed(event, now)
-            case UpstreamOpened(connection) if self._pool is not None:
-                self._pool.opened(connection, now)
-            case UpstreamSent(connection) if self._pool is not None:
-                self._pool.sent(connection, now)
             case Tick():
                 self._expire(now)
             case _:
-                raise AssertionError(f"no upstream in a replay: {event}")
+                assert self._pool is not None, f"no upstream in a replay: {event}"
+                self._upstream(self._pool, event, now)
         if self._pool is not None:
             self._work(self._pool, now)
         out, self._out = self._out, []
         return out
 
     def pin(self, stream: str, now: Instant) -> list[Command]:
-        """Want a stream for the recording's sake, whether clients ask for it or not."""
-        self._pinned[stream] = None
-        wanted = self._supply.want(stream, now)
-        if isinstance(wanted, Refusal):
-            self._unpin(stream, wanted.why)
+        """Want a stream for the recording's sake, whether clients ask for it or not.
+
+        While it is refused it is asked for again from time to time.
+        """
+        self._pinned.add(stream)
+        self._repin_ns[stream] = now.mono_ns
         return self.handle(Tick(), now)
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When a Tick is due, on the monotonic clock; None if nothing is."""
         times = [client.waiting[0].deadline_ns for client in self._waiting.values()]
+        times += self._repin_ns.values()
         if self._pool is not None:
             due = self._pool.next_deadline_ns(now)
             if due is not None:
@@ -177,10 +149,14 @@ class Hub:
         self._out += pool.commands
         pool.commands.clear()
 
+    def _flush(self) -> None:
+        for frames, clients in self._routing.deliveries():
+            self._out += [SendClient(client, frames) for client in clients]
+
     # --- clients ---
 
     def _joined(self, number: int, session: Session, now: Instant) -> None:
-        client = self.clients[number] = _Client(number, session)
+        client = self.clients[number] = Client(number, session)
         opening = session.opening()
         if opening is not None:
             self._ask(client, opening, now)
@@ -195,9 +171,8 @@ class Hub:
         client.window.record(now.mono_ns)
         self._ask(client, client.session.read(payload, opcode), now)
 
-    def _ask(self, client: _Client, request: Request, now: Instant) -> None:
-        pending = _Pending(request, now.mono_ns + PATIENCE_NS)
-        client.waiting.append(pending)
+    def _ask(self, client: Client, request: Request, now: Instant) -> None:
+        pending = client.ask(request, now.mono_ns)
         if request.kind == "subscribe":
             for stream in request.streams:
                 if stream in client.active:
@@ -208,106 +183,118 @@ class Hub:
                     break
                 self._wanted_by.setdefault(stream, {})[client.member.client] = None
                 if not wanted:
-                    pending.outstanding[stream] = None
+                    pending.outstanding.add(stream)
         self._settle(client, now)
 
     def _resolve(self, stream: str, why: str | None, now: Instant) -> None:
         """A stream became live, or was refused: answer those who waited for it."""
         if why is not None and stream in self._pinned:
-            self._unpin(stream, why)
+            self._pin_refused(stream, why, now)
         for number in list(self._wanted_by.get(stream, ())):
             client = self.clients[number]
             if why is not None and stream in client.active:
                 self._close(number, 1012, f"{stream} was refused after a reconnect: {why}", now)
-                continue
-            for pending in client.waiting:
-                if stream in pending.outstanding:
-                    del pending.outstanding[stream]
-                    pending.refused = pending.refused or why
-            self._settle(client, now)
+            else:
+                client.resolve(stream, why)
+                self._settle(client, now)
 
     def _expire(self, now: Instant) -> None:
         for client in list(self._waiting.values()):
-            for pending in client.waiting:
-                if pending.outstanding and pending.deadline_ns <= now.mono_ns:
-                    why = self._supply.waiting_for(next(iter(pending.outstanding)))
-                    pending.refused = f"not subscribed within {PATIENCE_NS // 10**9} s: {why}"
+            client.expire(now.mono_ns, self._supply.waiting_for)
             self._settle(client, now)
+        for stream, due_ns in list(self._repin_ns.items()):
+            if due_ns <= now.mono_ns:
+                del self._repin_ns[stream]
+                wanted = self._supply.want(stream, now)
+                if isinstance(wanted, Refusal):
+                    self._pin_refused(stream, wanted.why, now)
 
-    def _settle(self, client: _Client, now: Instant) -> None:
-        """Answer what can be answered, in the order it was asked."""
-        while client.waiting and (
-            client.waiting[0].refused is not None or not client.waiting[0].outstanding
-        ):
-            pending = client.waiting.popleft()
-            request, session = pending.request, client.session
-            if pending.refused is not None:
-                self._drop_unused(client, request.streams, now)
-                self._send(client, [session.refuse(request, pending.refused, now.wall_ns)])
-                continue
-            bodies: list[Body | None] = []
-            if request.kind == "subscribe":
-                new = [stream for stream in request.streams if stream not in client.active]
-                client.active.update(dict.fromkeys(new))
-                bodies += [self._snapshot(stream) for stream in new]
-            elif request.kind == "unsubscribe":
-                for stream in request.streams:
-                    client.active.pop(stream, None)
-                self._drop_unused(client, request.streams, now)
-            bodies.append(session.accept(request, tuple(client.active), now.wall_ns))
-            self._routing.place(client.member, session.view, frozenset(client.active))
-            self._send(client, [body for body in bodies if body is not None])
+    def _pin_refused(self, stream: str, why: str, now: Instant) -> None:
+        self._repin_ns[stream] = now.mono_ns + PIN_RETRY_NS
+        name = self.venue.profile.name
+        again = f"trying again in {PIN_RETRY_NS // 10**9} s"
+        self._out.append(Warn(f"{name}:{stream} is not recorded, {again}: {why}"))
+
+    def _settle(self, client: Client, now: Instant) -> None:
+        """Answer what can be answered, in the order in which it was asked."""
+        while (pending := client.next_ready()) is not None:
+            if pending.refused is None:
+                self._grant(client, pending.request, now)
+            else:
+                self._drop_unused(client, pending.request.streams, now)
+                refusal = client.session.refuse(pending.request, pending.refused, now.wall_ns)
+                self._send(client, [refusal])
         if client.waiting:
             self._waiting[client.member.client] = client
         else:
             self._waiting.pop(client.member.client, None)
 
-    def _drop_unused(self, client: _Client, streams: Iterable[str], now: Instant) -> None:
+    def _grant(self, client: Client, request: Request, now: Instant) -> None:
+        bodies: list[Body | None] = []
+        if request.kind == "subscribe":
+            new = [stream for stream in request.streams if stream not in client.active]
+            client.active.update(dict.fromkeys(new))
+            bodies += [self._routing.snapshot(stream) for stream in new]
+        elif request.kind == "unsubscribe":
+            for stream in request.streams:
+                client.active.pop(stream, None)
+            self._drop_unused(client, request.streams, now)
+        bodies.append(client.session.accept(request, tuple(client.active), now.wall_ns))
+        self._routing.place(client.member, client.session.view, frozenset(client.active))
+        self._send(client, [body for body in bodies if body is not None])
+
+    def _drop_unused(self, client: Client, streams: Iterable[str], now: Instant) -> None:
         """Release those of the streams that the client neither has nor still waits for."""
-        kept = set(client.active)
-        kept.update(*(p.request.streams for p in client.waiting if p.request.kind == "subscribe"))
+        kept, number = client.keeps(), client.member.client
         for stream in streams:
-            wanted_by = self._wanted_by.get(stream)
-            if stream in kept or wanted_by is None or client.member.client not in wanted_by:
+            wanted_by = self._wanted_by.get(stream, {})
+            if stream in kept or number not in wanted_by:
                 continue
-            del wanted_by[client.member.client]
+            del wanted_by[number]
             if not wanted_by:
                 del self._wanted_by[stream]
                 if stream not in self._pinned:
                     self._supply.release(stream, now)
 
-    def _snapshot(self, stream: str) -> Body | None:
-        state = self._states.get(stream)
-        return None if state is None else state.snapshot()
-
-    def _send(self, client: _Client, bodies: list[Body]) -> None:
+    def _send(self, client: Client, bodies: list[Body]) -> None:
         if bodies:
-            self._out.append(SendClient(client.member.client, client.member.frames(bodies)))
+            frames = client.member.frames(map(framed, bodies))
+            self._out.append(SendClient(client.member.client, frames))
 
     def _close(self, number: int, code: int, reason: str, now: Instant) -> None:
-        if self._leave(number, now):
+        if number in self.clients:
+            self._leave(number, now)
             self._out.append(CloseClient(number, code, reason))
 
-    def _leave(self, number: int, now: Instant) -> bool:
+    def _leave(self, number: int, now: Instant) -> None:
         client = self.clients.pop(number, None)
         if client is None:
-            return False
-        mine = dict(client.active)
-        for pending in client.waiting:
-            mine.update(dict.fromkeys(pending.request.streams))
+            return  # we closed it
+        had = client.keeps()
         client.active.clear()
         client.waiting.clear()
         self._waiting.pop(number, None)
         self._routing.place(client.member, "", frozenset())
-        self._drop_unused(client, mine, now)
-        return True
+        self._drop_unused(client, sorted(had), now)
 
     # --- the venue ---
 
-    def _upstream_said(self, batch: Batch, position: int, now: Instant) -> None:
-        pool = self._pool
-        link = pool.link(batch.connection) if pool is not None else None
-        if pool is None or link is None:
+    def _upstream(self, pool: Pool, event: Event, now: Instant) -> None:
+        match event:
+            case UpstreamOpened(connection):
+                pool.opened(connection, now)
+            case UpstreamSent(connection, control):
+                pool.sent(connection, now, control=control)
+            case UpstreamSaid(batch, position):
+                self._upstream_said(pool, batch, position)
+            case UpstreamClosed():
+                lost = pool.closed(event, now)
+                if lost:
+                    self._gap(event, lost, now)
+
+    def _upstream_said(self, pool: Pool, batch: Batch, position: int) -> None:
+        link = pool.link(batch.connection)
+        if link is None:
             return
         payload = batch.payloads[position]
         reading = self.venue.read(payload, link.endpoint)
@@ -315,33 +302,26 @@ class Hub:
         match reading:
             case Data(streams):
                 names = tuple(stream for stream in streams if pool.owns(link, stream))
-                route = self._route(streams, names)
-                self._routing.spread(payload, route)
-                self._routing.drop([route])
+                self._routing.spread(payload, Route(streams, names))
+                self._flush()
             case Notice(what):
-                concerned = tuple(s for s in link.streams if pool.owns(link, s))
-                self._broadcast(payload, concerned)
+                self._broadcast(payload, [s for s in link.streams if pool.owns(link, s)])
                 text = f"{self.venue.profile.name} says on connection {link.number}: {what}"
                 self._out.append(Warn(text))
             case Unknown():
                 pass
             case _:
                 pool.said(link, reading)
+        self.messages += 1
         batch.streams.append(names)
 
-    def _broadcast(self, payload: bytes, streams: tuple[str, ...]) -> None:
+    def _broadcast(self, payload: bytes, streams: list[str]) -> None:
         told = dict.fromkeys(n for s in streams for n in self._wanted_by.get(s, ()))
         for number in told:
             client = self.clients[number]
             self._send(client, [self.venue.render(payload, client.session.view, None)])
 
-    def _upstream_closed(self, event: UpstreamClosed, now: Instant) -> None:
-        assert self._pool is not None
-        lost = self._pool.closed(event, now)
-        for stream in lost:
-            self._states.pop(stream, None)
-        if not lost:
-            return
+    def _gap(self, event: UpstreamClosed, lost: list[str], now: Instant) -> None:
         self.gaps += len(lost)
         name = self.venue.profile.name
         end = f"code {event.code}" + (f", {event.reason}" if event.reason else "")
@@ -358,10 +338,6 @@ class Hub:
                 more = f" and {len(mine) - 1} more" if len(mine) > 1 else ""
                 self._close(number, 1012, f"gap in {min(mine)}{more}: {why}", now)
 
-    def _unpin(self, stream: str, why: str) -> None:
-        del self._pinned[stream]
-        self._out.append(Warn(f"--subscribe {self.venue.profile.name}:{stream} was refused: {why}"))
-
     # --- data plane ---
 
     def route(self, batch: Batch, start: int = 0) -> int:
@@ -371,50 +347,46 @@ class Hub:
         ``UpstreamSaid``, then go on behind it. ``len(batch.payloads)`` when all is done.
         """
         payloads = batch.payloads
-        count = len(payloads)
+        end = len(payloads)
         pool = self._pool
         link = pool.link(batch.connection) if pool is not None else None
         if pool is None or link is None:
-            return count
+            return end
         key_of, routes, names = self.venue.key, link.routes, batch.streams
         spread = self._routing.spread
-        index = start
-        for index in range(start, count):
+        for index in range(start, end):
             payload = payloads[index]
             key = key_of(payload)
             if key is None:
-                self.messages += index - start
-                return index
-            route = routes.get(key)
-            if route is None:
-                streams = self.venue.streams(key, link.endpoint)
-                owned = tuple(stream for stream in streams if pool.owns(link, stream))
-                route = self._route(streams, owned)
-                if owned == streams:
-                    routes[key] = route
-                else:
-                    self._routing.drop([route])
+                end = index
+                break
+            route = routes.get(key) or self._new_route(pool, link, key)
             names.append(route.streams)
             spread(payload, route)
-        self.messages += count - start
-        return count
+        self.messages += end - start
+        return end
+
+    def _new_route(self, pool: Pool, link: Link, key: bytes) -> Route:
+        carried = self.venue.streams(key, link.endpoint)
+        route = Route(carried, tuple(s for s in carried if pool.owns(link, s)))
+        if route.streams == carried:  # else the link may come to own more of them: ask again
+            self._routing.remember(link.routes, key, route)
+        return route
 
     def route_named(self, batch: Batch) -> None:
         """Spread the messages of a recorded batch, whose streams are named already."""
         routes, spread = self._named_routes, self._routing.spread
-        for payload, names in zip(batch.payloads, batch.streams, strict=True):
+        for payload, names in zip(batch.payloads, batch.streams, strict=False):
             route = routes.get(names)
             if route is None:
-                route = routes[names] = self._route(names, names)
+                route = Route(names, names)
+                self._routing.remember(routes, names, route)
             spread(payload, route)
         self.messages += len(batch.payloads)
 
-    def _route(self, carried: tuple[str, ...], streams: tuple[str, ...]) -> Route:
-        states: list[State] = []
-        for stream in streams:
-            if stream not in self._states:
-                self._states[stream] = self.venue.state(stream)
-            state = self._states[stream]
-            if state is not None:
-                states.append(state)
-        return self._routing.route(carried, streams, states)
+    def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
+        """Encoded frames, and the clients to write them to, of all that was routed since.
+
+        Take them all before anything else is routed or handled.
+        """
+        return self._routing.deliveries()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from wsproxy.hub.events import (
     CloseUpstream,
@@ -16,7 +16,7 @@ from wsproxy.hub.events import (
 from wsproxy.hub.limits import Budget, Window
 from wsproxy.hub.link import Ask, Link, Phase
 from wsproxy.hub.plan import Load, place
-from wsproxy.hub.routing import Route
+from wsproxy.hub.routing import Routing
 from wsproxy.hub.supply import Refusal
 from wsproxy.model import Instant, Kind
 from wsproxy.recording import events as record
@@ -31,32 +31,34 @@ _STABLE_NS = 30_000_000_000
 class Pool:
     """Places streams on links, asks the venue for them, and mends links that break.
 
-    Every method may add to ``commands`` (what the application has to do) and to ``outcomes``
-    (streams that became live: None, or were refused: why). ``numbers`` are connection numbers,
-    shared by all venues of a process; ``jitter`` gives floats in [0, 1); ``drop_routes`` is told
-    of routes that no longer hold.
+    Each stream has one home, the link whose messages of it go to clients; only the keepalive
+    stream is on other links too. Every method may add to ``commands`` (what the application has to
+    do) and to ``outcomes`` (streams that became live: None, or were refused: why). ``numbers`` are
+    connection numbers, shared by all venues of a process; ``jitter`` gives floats in [0, 1).
     """
 
     def __init__(
         self,
         venue: Venue,
         budget: Budget,
+        routing: Routing,
         *,
         linger_ns: int,
         numbers: Iterator[int],
         jitter: Callable[[], float],
-        drop_routes: Callable[[Iterable[Route]], None],
     ) -> None:
         self.commands: list[Command] = []
         self.outcomes: list[tuple[str, str | None]] = []
         self.links: list[Link] = []
         self.reconnects = 0
         self._venue = venue
+        self._keepalive = venue.profile.keepalive or ""
+        self._keepalive_wanted = False
         self._budget = budget
+        self._routing = routing
         self._linger_ns = linger_ns
         self._numbers = numbers
         self._jitter = jitter
-        self._drop_routes = drop_routes
         self._home: dict[str, Link] = {}
         self._unwanted: dict[str, int] = {}
         self._connects = Window(venue.profile.connects)
@@ -67,35 +69,48 @@ class Pool:
         """Ask for a stream; see Supply."""
         self._unwanted.pop(stream, None)
         link = self._home.get(stream)
-        if link is not None:
-            return link.streams[stream] is Phase.LIVE
-        endpoint = self._venue.endpoint(stream)
-        loads = [Load(link.endpoint, len(link.streams)) for link in self.links]
-        most = self._venue.profile.streams_per_connection
-        index = place(endpoint, loads, most)
-        if index is not None:
-            link = self.links[index]
-        elif self._budget.take(first=not self.links):
-            link = Link(self._venue, endpoint)
-            self.links.append(link)
-            keepalive = self._venue.profile.keepalive
-            if keepalive is not None:
-                link.add(keepalive)
-                self._home.setdefault(keepalive, link)
-        else:
-            each = "" if most is None else f" with {most} streams each"
-            return Refusal(
-                f"{stream} would need one more upstream connection, and all "
-                f"{self._budget.cap} (--max-connections) are taken{each}"
-            )
-        if stream not in link.streams:
-            link.add(stream)
+        if link is None:
+            link = self._room(self._venue.endpoint(stream))
+            if link is None:
+                most = self._venue.profile.streams_per_connection
+                each = "" if most is None else f" with {most} streams each"
+                return Refusal(
+                    f"{stream} would need one more upstream connection, and all "
+                    f"{self._budget.cap} (--max-connections) are taken{each}"
+                )
             self._home[stream] = link
-        return False
+            if stream not in link.streams:
+                link.add(stream)
+        if stream == self._keepalive:
+            self._keepalive_wanted = True
+        return link.streams[stream] is Phase.LIVE and not link.closing
+
+    def _room(self, endpoint: str) -> Link | None:
+        """A link for one more stream: one that is there, a new one, or in a lingering one's place."""
+        loads = [Load(link.endpoint, len(link.streams)) for link in self.links]
+        index = place(endpoint, loads, self._venue.profile.streams_per_connection)
+        if index is not None:
+            return self.links[index]
+        if self._budget.take(first=not self.links):
+            return self._new_link(endpoint)
+        for stream in self._unwanted:
+            link = self._home[stream]
+            if link.endpoint == endpoint and stream != self._keepalive:
+                self._give_up(stream)
+                return link
+        return None
+
+    def _new_link(self, endpoint: str) -> Link:
+        link = Link(self._venue, endpoint)
+        self.links.append(link)
+        if self._keepalive:
+            link.add(self._keepalive)
+            self._home.setdefault(self._keepalive, link)
+        return link
 
     def release(self, stream: str, now: Instant) -> None:
         """Nobody wants the stream any more: it lingers, then it is given up."""
-        if stream in self._home and stream != self._venue.profile.keepalive:
+        if stream in self._home:
             self._unwanted[stream] = now.mono_ns + self._linger_ns
 
     def waiting_for(self, stream: str) -> str:
@@ -121,46 +136,50 @@ class Pool:
         if link is not None:
             link.opened(now.mono_ns)
 
-    def sent(self, connection: int, now: Instant) -> None:
+    def sent(self, connection: int, now: Instant, *, control: bool) -> None:
         """A frame went out on a connection."""
         link = self.link(connection)
         if link is not None:
-            link.sent(now.mono_ns)
+            link.sent(now.mono_ns, control=control)
 
     def said(self, link: Link, reading: Reading) -> None:
         """The venue answered a request."""
-        new: list[str] = []
+        live: list[str] = []
         match reading:
             case Acknowledged(request_id):
-                done = link.acknowledged(request_id)
-                if done is not None and done[0] is Ask.SUBSCRIBE:
-                    new = done[1]
+                live = link.acknowledged(request_id)
             case Holding(streams):
-                new = link.holding(streams)
+                live = link.holding(streams)
             case Denied(request_id, why):
-                self._refuse(link, link.denied(request_id), why)
-        if new:
-            self._note(link, Kind.ACKNOWLEDGED, tuple(new), record.acknowledged(new))
-            self.outcomes += [(stream, None) for stream in new if self.owns(link, stream)]
+                refused = link.denied(request_id)
+                if refused is None:
+                    self.commands.append(Warn(f"{self._venue.profile.name} complains: {why}"))
+                else:
+                    self._refuse(link, refused, why)
+        if live:
+            self._note(link, Kind.ACKNOWLEDGED, live, record.acknowledged(live))
+            self.outcomes += [(stream, None) for stream in live if self.owns(link, stream)]
 
     def closed(self, event: UpstreamClosed, now: Instant) -> list[str]:
         """A connection ended; returns the streams that were live on it and have a gap now."""
         link = self.link(event.connection)
         if link is None:
             return []
-        stable = link.is_open and now.mono_ns - link.opened_ns >= _STABLE_NS
-        link.failures = 0 if stable else link.failures + 1
-        link.last_error = event.reason or f"closed with code {event.code}"
-        lost = [stream for stream in link.closed() if self.owns(link, stream)]
-        self._forget_routes(link)
+        lived_ns = now.mono_ns - link.opened_ns if link.is_open else 0
+        mine = [stream for stream in link.streams if self.owns(link, stream)]
+        lost = set(link.closed()).intersection(mine)
+        self._routing.clear(link.routes)
+        for stream in mine:
+            self._routing.forget(stream)
         if link.closing:  # as we wished; but a stream may have come in the meantime
             link.closing = False
-            self._close_if_idle(link)
             return []
+        link.failures = 0 if lived_ns >= _STABLE_NS else link.failures + 1
+        link.last_error = event.reason or f"closed with code {event.code}"
         backoff = min(_BACKOFF_FIRST_NS << min(link.failures, 16), _BACKOFF_MOST_NS)
         link.retry_ns = now.mono_ns + backoff // 2 + int(backoff / 2 * self._jitter())
         self.reconnects += 1
-        return lost
+        return [stream for stream in mine if stream in lost]
 
     # --- time ---
 
@@ -168,30 +187,40 @@ class Pool:
         """Do everything that is due: give up streams, open, ask, close."""
         for stream, until_ns in list(self._unwanted.items()):
             if until_ns <= now.mono_ns:
-                del self._unwanted[stream]
-                link = self._home.pop(stream)
-                link.remove(stream)
-                self._forget_routes(link)
-                self._note(link, Kind.UNSUBSCRIBED, (stream,), record.unsubscribed([stream]))
+                self._give_up(stream)
         for link in list(self.links):
             self._refuse(link, link.overdue(now.mono_ns), "the venue did not answer in time")
-            self._close_if_idle(link)
-            self._connect(link, now)
-            self._ask(link, now)
+            if self._is_idle(link):
+                self._close(link)
+            else:
+                self._connect(link, now)
+                self._ask(link, now)
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""
         times: list[int] = list(self._unwanted.values())
         for link in self.links:
             if link.number is None:
-                times.append(max(link.retry_ns, self._connects.ready_at(now.mono_ns)))
+                times.append(self._connect_at(link, now))
             due = (link.ready_at(now.mono_ns), link.next_answer_ns())
             times += (time for time in due if time is not None)
         return min(times, default=None)
 
+    def _give_up(self, stream: str) -> None:
+        del self._unwanted[stream]
+        if stream == self._keepalive:
+            self._keepalive_wanted = False
+            return
+        link = self._home.pop(stream)
+        link.remove(stream)
+        self._routing.clear(link.routes)
+        self._routing.forget(stream)
+
+    def _connect_at(self, link: Link, now: Instant) -> int:
+        return max(link.retry_ns, self._connects.ready_at(now.mono_ns))
+
     def _connect(self, link: Link, now: Instant) -> None:
-        due = max(link.retry_ns, self._connects.ready_at(now.mono_ns))
-        if link.number is None and not link.closing and due <= now.mono_ns:
+        if link.number is None and self._connect_at(link, now) <= now.mono_ns:
             self._connects.record(now.mono_ns)
             link.number = next(self._numbers)
             self.commands.append(OpenUpstream(link.number, link.endpoint))
@@ -203,44 +232,45 @@ class Pool:
         ask, batch, payload = link.next_request(now.mono_ns)
         if ask is Ask.SUBSCRIBE:
             self._note(link, Kind.SUBSCRIBED, batch, record.subscribed(batch))
+        else:
+            self._note(link, Kind.UNSUBSCRIBED, batch, record.unsubscribed(batch))
         self.commands.append(SendUpstream(link.number, payload))
 
-    def _close_if_idle(self, link: Link) -> None:
-        if link.closing or link.streams.keys() - {self._venue.profile.keepalive}:
-            return
-        link.closing = True
+    def _is_idle(self, link: Link) -> bool:
+        if link.streams.keys() - {self._keepalive}:
+            return False
+        return not (self._keepalive_wanted and self.owns(link, self._keepalive))
+
+    def _close(self, link: Link) -> None:
         if link.number is None:
             self._remove(link)
-        else:
+        elif not link.closing:
+            link.closing = True
             self.commands.append(CloseUpstream(link.number, 1000, "no stream is wanted"))
 
     def _remove(self, link: Link) -> None:
         self.links.remove(link)
-        self._forget_routes(link)
         self._budget.give_back(last=not self.links)
-        for stream in link.streams:
-            if self.owns(link, stream):
-                del self._home[stream]
-                for other in self.links:
-                    if stream in other.streams:
-                        self._home[stream] = other
+        if self.owns(link, self._keepalive):
+            del self._home[self._keepalive]
+            for other in self.links:
+                if self._keepalive in other.streams:
+                    self._home.setdefault(self._keepalive, other)
 
     def _refuse(self, link: Link, streams: list[str], why: str) -> None:
+        if not streams:
+            return
         for stream in streams:
-            self._unwanted.pop(stream, None)
             if self.owns(link, stream):
                 del self._home[stream]
-            self.outcomes.append((stream, why))
-        if streams:
-            self._forget_routes(link)
-            payload = record.refused(streams, why)
-            self._note(link, Kind.REFUSED, tuple(streams), payload)
-            names = ", ".join(streams)
-            self.commands.append(Warn(f"{self._venue.profile.name} refused {names}: {why}"))
+                self._unwanted.pop(stream, None)
+                self._keepalive_wanted &= stream != self._keepalive
+                self._routing.forget(stream)
+                self.outcomes.append((stream, why))
+        self._routing.clear(link.routes)
+        self._note(link, Kind.REFUSED, streams, record.refused(streams, why))
+        names = ", ".join(streams)
+        self.commands.append(Warn(f"{self._venue.profile.name} refused {names}: {why}"))
 
-    def _forget_routes(self, link: Link) -> None:
-        self._drop_routes(link.routes.values())
-        link.routes.clear()
-
-    def _note(self, link: Link, kind: Kind, streams: tuple[str, ...], payload: bytes) -> None:
-        self.commands.append(Note(kind, link.number or 0, streams, payload))
+    def _note(self, link: Link, kind: Kind, streams: Sequence[str], payload: bytes) -> None:
+        self.commands.append(Note(kind, link.number or 0, tuple(streams), payload))

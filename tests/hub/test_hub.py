@@ -1,0 +1,449 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.hub.fake_venue import SECOND, FakeVenue
+from tests.hub.playbook import Play
+from wsproxy.hub import events as e
+from wsproxy.hub.hub import Hub
+from wsproxy.hub.limits import Budget
+from wsproxy.model import Batch, Instant, Kind
+
+
+def live(*paths: str, **options: object) -> Play:
+    """A hub with clients 1, 2, ... that have the streams of their paths."""
+    play = Play(**options)  # type: ignore[arg-type]  # options of Play
+    for client, path in enumerate(paths, 1):
+        play.drive(play.join(client, path))
+    return play
+
+
+# --- subscriptions -----------------------------------------------------------------------------
+
+
+def test_from_a_request_to_data() -> None:
+    play = Play()
+    assert play.join(1) == []
+    assert play.say(1, "+a,b") == ["open 1 /"]
+    assert play.opened(1) == ["1> +a,b #1"]
+    assert play.sent(1) == []
+    assert play.venue_says(1, "a 1", "!ok 1", "a 2", "b 1") == [
+        "c1< ok +a,b: a,b",  # nothing before it
+        "c1< a 2",
+        "c1< b 1",
+    ]
+    assert play.batch.streams == [("a",), (), ("a",), ("b",)]
+    assert play.hub.messages == 4
+    assert play.notes == ["SUBSCRIBED 1 a,b", "ACKNOWLEDGED 1 a,b"]
+
+
+def test_a_stream_is_subscribed_once_and_lingers_after_its_last_client() -> None:
+    play = live("/a,z", "/a")
+    assert play.venue_says(1, "a 1") == ["c1< a 1", "c2< a 1"]
+    assert play.say(1, "-a") == ["c1< ok -a: z"]
+    assert play.venue_says(1, "a 2") == ["c2< a 2"]
+    assert play.leave(2) == []
+    assert play.venue_says(1, "a 3") == []
+    assert play.batch.streams == [("a",)]  # still recorded under its name
+    assert play.wait(9.9) == []
+    assert play.wait(0.2) == ["1> -a #2"]
+    assert play.notes[-1] == "UNSUBSCRIBED 1 a"
+
+
+def test_back_within_the_linger() -> None:
+    play = live("/a,z")
+    play.say(1, "-a")
+    play.wait(9)
+    assert play.say(1, "+a") == ["c1< ok +a: z,a"]
+    play.say(1, "-a")
+    play.wait(9)
+    assert play.say(1, "+a") == ["c1< ok +a: z,a"]
+    assert play.wait(60) == []
+    assert play.venue_says(1, "a 1") == ["c1< a 1"]
+
+
+def test_the_last_stream_takes_the_connection_with_it() -> None:
+    play = live("/a")
+    play.leave(1)
+    assert play.wait(10) == ["close 1"]
+    assert play.pool.links
+    play.closed(1, 1000)
+    assert not play.pool.links
+    assert not play.hub.gaps
+
+
+def test_a_client_comes_while_the_connection_is_being_closed() -> None:
+    play = live("/a")
+    play.leave(1)
+    assert play.wait(10) == ["close 1"]
+    assert play.join(2, "/b") == []
+    assert play.closed(1, 1000) == ["open 2 /"]
+    assert play.drive(play.opened(2)) == []
+    assert play.venue_says(2, "b 1") == ["c2< b 1"]
+
+
+def test_answers_keep_the_order_of_the_requests() -> None:
+    play = live("/a")
+    play.join(2)
+    assert play.say(2, "+b") == ["1> +b #2"]
+    assert play.say(2, "+a") == []  # live already, but not its turn
+    assert play.say(2, "?") == []
+    assert play.venue_says(1, "a 1") == ["c1< a 1"]
+    play.sent(1)
+    assert play.venue_says(1, "!ok 2", "a 2") == [
+        "c2< ok +b: b",
+        "c2< ok +a: b,a",
+        "c2< ok ?: b,a",
+        "c1< a 2",
+        "c2< a 2",
+    ]
+
+
+def test_changes_of_mind_while_a_request_waits() -> None:
+    play = live("/a")
+    assert play.say(1, "+b") == ["1> +b #2"]
+    assert play.say(1, "-a") == play.say(1, "+a") == play.say(1, "-b") == []
+    play.sent(1)
+    assert play.venue_says(1, "!ok 2") == [
+        "c1< ok +b: a,b",
+        "c1< ok -a: b",
+        "c1< ok +a: b,a",
+        "c1< ok -b: a",
+    ]
+    assert play.wait(20) == ["1> -b #3"]
+
+
+def test_a_client_that_leaves_while_its_request_waits() -> None:
+    play = Play()
+    play.join(1, "/a")
+    assert play.leave(1) == []
+    assert play.opened(1) == ["1> +a #1"]
+    play.sent(1)
+    assert play.venue_says(1, "!ok 1", "a 1") == []
+    assert play.wait(10) == ["close 1"]
+    assert not play.hub.clients
+
+
+def test_a_stream_named_twice_is_delivered_once() -> None:
+    play = live("/a")
+    assert play.say(1, "+a") == ["c1< ok +a: a"]
+    assert play.venue_says(1, "a 1") == ["c1< a 1"]
+
+
+def test_unsubscribing_what_one_does_not_have() -> None:
+    play = live("/a")
+    assert play.say(1, "-x") == ["c1< ok -x: a"]
+
+
+# --- refusals ----------------------------------------------------------------------------------
+
+
+def test_a_refused_batch_is_halved_until_the_bad_stream_is_alone() -> None:
+    play = Play()
+    for client, stream in enumerate("abx", 1):
+        play.join(client)
+        play.say(client, f"+{stream}")
+    assert play.opened(1) == ["1> +a,b,x #1"]
+    play.sent(1)
+    assert play.venue_says(1, "!no 1 bad") == ["1> +a #2"]
+    assert play.sent(1) == ["1> +b,x #3"]
+    assert play.venue_says(1, "!ok 2") == ["c1< ok +a: a"]
+    assert play.sent(1) == []  # three in this second
+    assert play.venue_says(1, "!no 3 bad") == []
+    assert play.wait(1.2) == ["1> +b #4"]
+    assert play.sent(1) == ["1> +x #5"]
+    assert play.venue_says(1, "!ok 4", "!no 5 bad stream") == [
+        "c2< ok +b: b",
+        "c3< no +x: bad stream",
+    ]
+    assert play.notes[-1] == "REFUSED 1 x"
+    assert play.warnings == ["fake refused x: bad stream"]
+    assert play.wait(60) == []  # and no unsubscribe for what never was
+
+
+def test_a_refusal_that_names_no_request_is_that_of_the_oldest() -> None:
+    play = Play()
+    play.join(1)
+    play.say(1, "+x")
+    play.opened(1)
+    play.sent(1)
+    assert play.venue_says(1, "!no - bad") == ["c1< no +x: bad", "close 1"]
+    assert play.warnings == ["fake refused x: bad"]
+
+
+def test_one_bad_stream_refuses_the_whole_request_and_releases_the_rest() -> None:
+    play = live("/z")
+    play.say(1, "+a,x")
+    play.sent(1)
+    assert play.venue_says(1, "!no 2 bad") == ["1> +a #3"]
+    assert play.sent(1) == []  # three in this second
+    assert play.wait(1.2) == ["1> +x #4"]
+    assert play.venue_says(1, "!ok 3", "a 1") == []
+    play.sent(1)
+    assert play.venue_says(1, "!no 4 bad", "a 2") == ["c1< no +a,x: bad"]
+    assert play.wait(12) == ["1> -a #5"]
+
+
+def test_a_complaint_about_nothing_we_asked() -> None:
+    play = live("/a")
+    assert play.venue_says(1, "!no 77 what?", "!no - huh?") == []
+    assert play.warnings == ["fake complains: what?", "fake complains: huh?"]
+
+
+def test_a_venue_that_never_answers() -> None:
+    play = live("/a")
+    play.say(1, "+b")
+    play.sent(1)
+    assert play.wait(9.9) == []
+    assert play.wait(0.2) == ["c1< no +b: the venue did not answer in time", "1> -b #3"]
+    assert play.warnings == ["fake refused b: the venue did not answer in time"]
+
+
+def test_a_venue_that_cannot_be_reached() -> None:
+    play = Play()
+    play.join(1)
+    play.say(1, "+a")
+    play.do(e.UpstreamClosed(1, 1006, "connection refused", "network"))
+    lines = [line for line in play.wait(15.1) if line.startswith("c1<")]
+    assert lines == [
+        "c1< no +a: not subscribed within 15 s: the venue cannot be reached (connection refused)"
+    ]
+
+
+def test_too_many_requests() -> None:
+    play = live("/a")
+    for _ in range(100):
+        assert play.say(1, "?") == ["c1< ok ?: a"]
+    assert play.say(1, "?") == ["kick c1 1008"]
+    assert play.say(1, "?") == []  # its close is under way
+    assert play.leave(1) == []
+
+
+def test_a_lagging_client_is_told_how_far_behind_it_was() -> None:
+    play = live("/a", "/a")
+    assert play.do(e.ClientLagged(1, 17_000_000, 2_500_000_000)) == ["kick c1 1008"]
+    assert play.kicks == ["lagging: 17,000,000 bytes and 2.5 s behind"]
+    assert play.do(e.ClientLagged(1, 17_000_000, 2_500_000_000)) == []
+    assert play.venue_says(1, "a 1") == ["c2< a 1"]
+
+
+# --- views, snapshots, numbers -----------------------------------------------------------------
+
+
+def test_a_change_of_view_comes_in_order() -> None:
+    play = live("/a", "/a")
+    play.hub.route(Batch(Kind.MESSAGE, 1, *play.now, [b"a 1"]))  # not yet fetched
+    assert play.say(1, "=round") == ["c1< a 1", "c2< a 1", "c1< ok =round: a"]
+    assert play.venue_says(1, "a 2") == ["c2< a 2", "c1< (a 2)"]
+    play.say(1, "=plain")
+    assert play.venue_says(1, "a 3") == ["c2< a 3", "c1< a 3"]
+
+
+def test_a_late_joiner_gets_the_state_before_the_answer() -> None:
+    play = Play()
+    play.join(1)
+    play.drive(play.say(1, "+book"))
+    assert play.venue_says(1, "book 1", "book 2") == ["c1< book 1", "c1< book 2"]
+    play.hub.route(Batch(Kind.MESSAGE, 1, *play.now, [b"book 3"]))
+    play.join(2)
+    assert play.say(2, "+book") == ["c2< snapshot 1,2,3", "c2< ok +book: book"]
+    assert play.venue_says(1, "book 4") == ["c1< book 4", "c2< book 4"]
+
+
+def test_what_was_sent_before_the_fetch_is_not_sent_to_who_came_since() -> None:
+    play = live("/book")
+    play.hub.route(Batch(Kind.MESSAGE, 1, *play.now, [b"book 1"]))
+    assert play.join(2, "/book") == ["c1< book 1", "c2< snapshot 1"]
+    assert play.fetch() == []
+
+
+def test_a_snapshot_that_came_before_the_answer_reaches_the_first_client() -> None:
+    play = Play()
+    play.join(1)
+    play.say(1, "+book")
+    play.opened(1)
+    play.sent(1)
+    assert play.venue_says(1, "book 1", "!ok 1") == ["c1< snapshot 1", "c1< ok +book: book"]
+
+
+def test_states_do_not_outlive_the_subscription() -> None:
+    play = live("/book,z")
+    play.venue_says(1, "book 1")
+    play.say(1, "-book")
+    play.drive(play.wait(10))
+    assert play.drive(play.say(1, "+book")) == ["c1< ok +book: z,book"]
+    assert play.venue_says(1, "book 9") == ["c1< book 9"]
+    assert play.join(2, "/book") == ["c2< snapshot 9"]
+
+
+def test_numbers_have_no_gap_over_answers_and_data() -> None:
+    play = Play()
+    for client in (1, 2):
+        play.join(client, "/", "numbered")
+    assert play.drive(play.say(1, "+a")) == ["c1< 0 ok +a: a"]
+    assert play.venue_says(1, "a 7", "a 8") == ["c1< 1 a 7", "c1< 2 a 8"]
+    assert play.drive(play.say(2, "+a")) == ["c2< 0 ok +a: a"]
+    assert play.venue_says(1, "a 9", "!notice soon", "a 10") == [
+        "c1< 3 a 9",
+        "c2< 1 a 9",
+        "c1< 4 !notice soon",
+        "c2< 2 !notice soon",
+        "c1< 5 a 10",
+        "c2< 3 a 10",
+    ]
+    assert play.say(1, "?") == ["c1< 6 ok ?: a"]
+
+
+def test_a_message_of_several_streams_is_cut_to_what_each_client_wants() -> None:
+    play = live("/a,b", "/b", "/c")
+    assert play.venue_says(1, "a+b 1", "b+c 2", "a+b+c 3") == [
+        "c1< a+b 1",
+        "c1< b 2",
+        "c1< a+b 3",
+        "c2< b 1",
+        "c2< b 2",
+        "c2< b 3",
+        "c3< c 2",
+        "c3< c 3",
+    ]
+    play.say(2, "-b")
+    assert play.venue_says(1, "a+b 4") == ["c1< a+b 4"]
+
+
+def test_data_that_only_a_full_decode_understands() -> None:
+    play = live("/a", "/b")
+    assert play.venue_says(1, "a 1", "~a 2", "?", "a 3") == ["c1< a 1", "c1< ~a 2", "c1< a 3"]
+    assert play.batch.streams == [("a",), ("a",), (), ("a",)]
+
+
+def test_a_notice_goes_to_the_clients_of_the_connection() -> None:
+    play = live("/a", "/b@x")
+    assert play.venue_says(2, "!notice soon") == ["c2< !notice soon"]
+    assert play.warnings == ["fake says on connection 2: soon"]
+
+
+# --- gaps --------------------------------------------------------------------------------------
+
+
+def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
+    play = live("/a", "/book", "/b@x")
+    play.venue_says(1, "book 1")
+    assert play.closed(1) == ["kick c1 1012"]
+    assert play.notes[-1] == "GAP 1 a,book"
+    assert play.kicks == ["gap in a: connection 1 to fake was closed by peer (code 1006)"]
+    assert play.hub.gaps == 2
+    assert play.drive(play.wait(1)) == []
+    assert play.venue_says(3, "book 5") == ["c2< book 5"]
+    assert play.join(4, "/book") == ["c4< snapshot 5"]  # nothing from before the gap
+
+
+def test_a_gap_may_be_borne() -> None:
+    play = live("/a", close_on_gap=False)
+    assert play.closed(1) == []
+    assert play.notes[-1] == "GAP 1 a"
+    play.drive(play.wait(1))
+    assert play.venue_says(2, "a 2") == ["c1< a 2"]
+
+
+def test_refused_after_a_reconnect() -> None:
+    play = live("/book")
+    play.closed(1)
+    assert play.wait(1) == ["open 2 /"]
+    play.opened(2)
+    play.sent(2)
+    assert "kick c1 1012" in play.venue_says(2, "!no 2 gone")
+    assert play.kicks == ["book was refused after a reconnect: gone"]
+
+
+def test_refused_after_a_reconnect_while_its_request_waits_for_its_turn() -> None:
+    play = live("/book")
+    play.join(2)
+    play.say(2, "+b")
+    play.sent(1)
+    play.say(2, "+book")  # live, but behind b
+    play.closed(1)
+    assert play.wait(1) == ["open 2 /"]
+    assert play.opened(2) == ["2> +book,b #3"]
+    play.sent(2)
+    assert play.venue_says(2, "!no 3 gone") == ["2> +book #4"]
+    assert play.sent(2) == ["2> +b #5"]
+    play.sent(2)
+    assert play.venue_says(2, "!no 4 gone", "!ok 5") == [
+        "kick c1 1012",
+        "c2< ok +b: b",
+        "c2< no +book: gone",
+    ]
+
+
+# --- pins --------------------------------------------------------------------------------------
+
+
+def test_a_pinned_stream_needs_no_client_and_stays() -> None:
+    play = Play()
+    assert play.drive(play.told(play.hub.pin("a", play.now))) == []
+    assert play.venue_says(1, "a 1") == []
+    assert play.batch.streams == [("a",)]
+    play.join(1, "/a")
+    play.leave(1)
+    assert play.wait(100) == []
+    assert play.venue_says(1, "a 2") == []
+
+
+def test_a_refused_pin_is_asked_for_again() -> None:
+    play = Play()
+    play.told(play.hub.pin("a", play.now))
+    play.opened(1)
+    play.sent(1)
+    assert play.venue_says(1, "!no 1 not now") == ["close 1"]
+    assert play.warnings == [
+        "fake:a is not recorded, trying again in 60 s: not now",
+        "fake refused a: not now",
+    ]
+    play.closed(1, 1000)
+    assert play.wait(59) == []
+    assert play.wait(1) == ["open 2 /"]
+
+
+# --- replay ------------------------------------------------------------------------------------
+
+
+def test_a_recording_in_the_place_of_a_venue() -> None:
+    now = Instant(0, 0)
+    venue = FakeVenue()
+    hub = Hub(venue)
+    hub.play(frozenset({"a", "b"}))
+    assert hub.next_deadline_ns(now) is None
+    assert hub.handle(e.ClientJoined(1, venue.session("/a", "")), now) == []
+    (answer,) = hub.handle(e.ClientSaid(1, b"+x", 1), now)
+    assert isinstance(answer, e.SendClient)
+    assert answer.frames.endswith(b"no +x: stream x is not in this recording")
+    batch = Batch(Kind.MESSAGE, 1, 0, 0, [b"a 1", b"b 2", b"a+b 3", b"?"])
+    batch.streams = [("a",), ("b",), ("a", "b")]
+    hub.route_named(batch)
+    assert [(frames, list(clients)) for frames, clients in hub.deliveries()] == [
+        (b"\x81\x03a 1\x81\x03a 3", [1])
+    ]
+    with pytest.raises(AssertionError, match="no upstream in a replay"):
+        hub.handle(e.UpstreamOpened(1), now)
+
+
+def test_two_venues_share_the_cap() -> None:
+    budget, numbers = Budget(3, 2), itertools.count(1)
+    one, two = (Play(budget=budget, numbers=numbers) for _ in range(2))
+    assert one.join(1, "/a") == ["open 1 /"]
+    assert one.join(2, "/a@x") == ["open 2 /x"]
+    one.join(3)
+    assert one.say(3, "+a@y") == [
+        "c3< no +a@y: a@y would need one more upstream connection, and all 3 (--max-connections) "
+        "are taken with 4 streams each"
+    ]
+    assert two.join(1, "/a") == ["open 3 /"]
+    assert budget.used == 3
+    one.leave(2)
+    one.wait(10)
+    one.closed(2)
+    assert budget.used == 2
+    assert one.say(3, "+a@y") == ["open 4 /y"]
+    assert one.mono_ns == 10 * SECOND

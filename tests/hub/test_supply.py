@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from wsproxy.hub.supply import Catalogue, Refusal
+from wsproxy.model import Instant
+
+NOW = Instant(0, 0)
+
+
+def test_a_catalogue_has_what_was_recorded_and_nothing_else() -> None:
+    catalogue = Catalogue(frozenset({"a"}))
+    assert catalogue.want("a", NOW) is True
+    assert catalogue.want("b", NOW) == Refusal("stream b is not in this recording")
+    catalogue.release("a", NOW)
+    assert catalogue.want("a", NOW) is True
