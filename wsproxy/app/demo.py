@@ -255,19 +255,21 @@ async def _trade_one(address: str, client: Strategy, session: Session) -> None:
 
 
 async def _show(sessions: Sequence[Session], what: str) -> None:
-    began, on_terminal = trio.current_time(), sys.stdout.isatty()
-    try:
-        while on_terminal:
-            await trio.sleep(0.2)
-            got = sum(session.messages for session in sessions)
-            seconds = trio.current_time() - began
-            line = f"               {what} {seconds:5.1f} s  {got:>9,} messages delivered"
-            _say(f"\r{line}", end="")
-    finally:
-        got = sum(session.messages for session in sessions)
+    """Count the deliveries on a terminal; say the sum at the end."""
+    began = trio.current_time()
+
+    def line() -> str:
         seconds = trio.current_time() - began
-        start = "\r" if on_terminal else ""
-        _say(f"{start}               {what}: {got:,} messages delivered in {seconds:.1f} s")
+        got = sum(session.messages for session in sessions)
+        return f"               {what}: {got:>9,} messages delivered in {seconds:4.1f} s"
+
+    try:
+        while True:
+            await trio.sleep(0.2)
+            if sys.stdout.isatty():
+                _say(f"\r{line()}", end="")
+    finally:
+        _say(("\r" if sys.stdout.isatty() else "") + line())
 
 
 def _latencies(

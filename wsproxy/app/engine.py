@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -38,7 +37,14 @@ from wsproxy.wire.client import Client
 
 log = logging.getLogger("wsproxy")
 
-_REMEMBERED = 1_000
+
+class Delivery(NamedTuple):
+    """What a client was sent: all data frames, in order."""
+
+    client: int
+    name: str
+    bytes: int
+    sha256: str
 
 
 class Port:
@@ -55,6 +61,13 @@ class Port:
         """Code and reason, once the hub wants it closed."""
         self.scope = trio.CancelScope()
         """Cancelled when ``close`` is set."""
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """What was sent so far; None if nobody wants to know."""
+        if self.digest is None:
+            return None
+        return Delivery(self.number, self.name, self.bytes, self.digest.hexdigest())
 
     def write(self, frames: bytes) -> None:
         """Send encoded frames."""
@@ -95,8 +108,8 @@ class Engine:
     ) -> None:
         self.hubs = hubs
         self.ports: dict[int, Port] = {}
-        self.left: deque[Port] = deque(maxlen=_REMEMBERED)
-        """Clients that have gone, for the report of a replay."""
+        self.left: list[Delivery] = []
+        """What clients that have gone were sent."""
         self._joined = 0
         self.upstreams: Upstreams | None = None
         self._outbox_bytes = outbox_bytes
@@ -118,7 +131,9 @@ class Engine:
     def leave(self, hub: Hub, port: Port) -> None:
         """A client is gone."""
         self.dispatch(hub, ClientLeft(port.number))
-        self.left.append(self.ports.pop(port.number))
+        del self.ports[port.number]
+        if port.delivery is not None:
+            self.left.append(port.delivery)
 
     def dispatch(self, hub: Hub, event: Event) -> None:
         """Tell a hub what happened and do what it says."""

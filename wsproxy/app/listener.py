@@ -42,27 +42,30 @@ class FrontDoor:
     def __init__(self, engine: Engine, serving: Serving) -> None:
         self._engine = engine
         self._serving = serving
-        self._connected = 0
+        self._inside = 0
         self.refused = 0
         self.accepting = trio.CancelScope()
         """Cancel it to accept nobody else; ``serve`` then returns when those inside have gone."""
 
-    async def serve(self, listeners: Sequence[trio.SocketListener]) -> None:
+    async def serve(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Accept clients and serve them."""
         async with trio.open_nursery() as clients:
+            task_status.started()
             with self.accepting:
                 await trio.serve_listeners(
                     self._serve_client, list(listeners), handler_nursery=clients
                 )
 
     async def _serve_client(self, stream: trio.SocketStream) -> None:
-        self._connected += 1
         try:
             await self._shake_hands(stream)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, ConnectionEnded):
             log.debug("a client vanished during its handshake")
-        finally:
-            self._connected -= 1
 
     async def _shake_hands(self, stream: trio.SocketStream) -> None:
         deadline = trio.current_time() + self._serving.handshake_seconds
@@ -85,17 +88,21 @@ class FrontDoor:
                     self.refused += 1
                     await request.refuse(404, f"{error}")
                     return
-                client = await request.accept()
-                patience.deadline = math.inf
-                name = f"{request.remote} {request.path}"
-                port = self._engine.join(venue, session, client, name)
-                await self._converse(self._engine.hubs[venue], port, client)
+                self._inside += 1
+                try:
+                    client = await request.accept()
+                    patience.deadline = math.inf
+                    name = f"{request.remote} {request.path}"
+                    port = self._engine.join(venue, session, client, name)
+                    await self._converse(self._engine.hubs[venue], port, client)
+                finally:
+                    self._inside -= 1
 
     def _refusal(self, request: Handshake) -> tuple[int, str] | None:
         """Why a client is not let in: status and sentence."""
         if request.origin is not None and not self._may_enter(request.origin):
             return 403, f"a page of {request.origin} may not connect: see --allow-origin"
-        if self._connected > self._serving.max_clients:
+        if self._inside >= self._serving.max_clients:
             return 503, f"all {self._serving.max_clients} places are taken: see --max-clients"
         if self._find(request.path)[0] not in self._engine.hubs:
             known = ", ".join(f"/{name}" for name in self._engine.hubs)

@@ -126,7 +126,7 @@ async def live(
                     engine.perform(hubs[name], hubs[name].pin(stream, clock.now()))
                 async with trio.open_nursery() as clients:
                     door = FrontDoor(engine, serving)
-                    clients.start_soon(door.serve, listeners)
+                    await clients.start(door.serve, listeners)
                     yield Live(Address(host, port), engine, pools, budget, tape)
                     door.accepting.cancel()
                     clients.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS

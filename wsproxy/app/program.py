@@ -99,7 +99,7 @@ async def run_replay(
         log.info("%s messages in %.2f s", f"{count:,}", took)
     else:
         log.warning("stopped before the end of the recording")
-    for client, size, sha256 in replay.deliveries:
+    for _, client, size, sha256 in replay.deliveries:
         sys.stdout.write(f"{sha256}  {size:>12}  {client}\n")
     return 0 if finished else 1
 

@@ -7,12 +7,11 @@ import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 import trio
 
 from wsproxy.app import clock
-from wsproxy.app.engine import Engine, Port
+from wsproxy.app.engine import Delivery, Engine
 from wsproxy.app.listener import FrontDoor, listen
 from wsproxy.config import SECOND_NS, Address, Serving
 from wsproxy.hub.events import Note
@@ -31,14 +30,6 @@ _RUN_BYTES = 128 << 10
 """As fast as possible, so much is routed before it is written."""
 
 
-class Delivery(NamedTuple):
-    """What one client was sent: all data frames, in order."""
-
-    client: str
-    bytes: int
-    sha256: str
-
-
 class Replay:
     """A replay that serves clients; ``play`` runs the timeline."""
 
@@ -48,6 +39,7 @@ class Replay:
         self._start = start
         self._position_ns = (recording.info.first or 0) if start is None else start
         self._venues = {number: info.venue for number, info in recording.connections.items()}
+        self._slow: set[int] = set()
         self._hubs: dict[str, Hub] = {}
         for name in sorted({key.venue for key in recording.streams}):
             self._hubs[name] = Hub(venue(name))
@@ -79,12 +71,8 @@ class Replay:
     @property
     def deliveries(self) -> list[Delivery]:
         """What each client that was here, or is, was sent; in order of arrival."""
-        ports = sorted([*self._engine.left, *self._engine.ports.values()], key=_by_number)
-        return [
-            Delivery(port.name, port.bytes, port.digest.hexdigest())
-            for port in ports
-            if port.digest is not None
-        ]
+        here = [port.delivery for port in self._engine.ports.values()]
+        return sorted([*self._engine.left, *(one for one in here if one is not None)])
 
     async def wait_for_clients(self, count: int, settle_seconds: float) -> None:
         """Until so many clients have subscribed, and nobody has asked for anything for a while."""
@@ -102,24 +90,21 @@ class Replay:
         ``speed`` None is as fast as the slowest client reads. At any speed nothing is dropped
         and nothing changes its place.
         """
-        if self._start is not None:  # late-join state, as if the clients had come at this moment
-            for _, batch in timeline(self._recording.batches(None, self._start), None):
-                self._hub(batch).route_named(batch)
         began = trio.current_time()
         count = unwritten = 0
         for after_ns, batch in timeline(self._recording.batches(self._start, end), speed):
             due = began + after_ns / SECOND_NS
             if due > trio.current_time():
-                await self._write()
+                await self._write(is_paced=speed is not None)
                 await trio.sleep_until(due)
             self._position_ns = batch.wall_ns
             self._hub(batch).route_named(batch)
             count += len(batch.payloads)
             unwritten += sum(map(len, batch.payloads))
             if unwritten >= _RUN_BYTES:
-                await self._write()
+                await self._write(is_paced=speed is not None)
                 unwritten = 0
-        await self._write()
+        await self._write(is_paced=speed is not None)
         return count
 
     async def finish(self) -> None:
@@ -132,26 +117,33 @@ class Replay:
     def _hub(self, batch: Batch) -> Hub:
         return self._hubs[self._venues[batch.connection]]
 
-    async def _write(self) -> None:
+    async def _write(self, *, is_paced: bool) -> None:
         for hub in self._hubs.values():
             self._engine.flush(hub)
         await trio.lowlevel.checkpoint()
         for port in list(self._engine.ports.values()):
             if port.client.pending_bytes > _HIGH_WATER_BYTES:
+                if is_paced and port.number not in self._slow:
+                    self._slow.add(port.number)
+                    log.warning("client %s is slow: the replay waits for it", port.name)
                 await port.client.drain()
 
     @asynccontextmanager
     async def serve(self, serving: Serving) -> AsyncIterator[None]:
         """Listen for as long as the block lasts; sets ``address``.
 
-        Raises ConfigError for an address that cannot be listened on.
+        With a start in the middle, clients find the state of that moment. Raises ConfigError for
+        an address that cannot be listened on.
         """
+        if self._start is not None:
+            for _, batch in timeline(self._recording.batches(None, self._start), None):
+                self._hub(batch).route_named(batch)
         listeners = await listen(serving)
         host, port = listeners[0].socket.getsockname()[:2]
         self.address = Address(host, port)
         async with trio.open_nursery() as clients:
             door = FrontDoor(self._engine, serving)
-            clients.start_soon(door.serve, listeners)
+            await clients.start(door.serve, listeners)
             yield
             door.accepting.cancel()
             clients.cancel_scope.deadline = trio.current_time() + _GOODBYE_SECONDS
@@ -159,7 +151,3 @@ class Replay:
 
 def _forget(what: Note) -> None:
     """A replay records nothing."""
-
-
-def _by_number(port: Port) -> int:
-    return port.number

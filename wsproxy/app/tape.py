@@ -99,19 +99,27 @@ class Tape:
                 with trio.move_on_after(self._settings.block_seconds):
                     await self._wake.wait()
                 self._wake = trio.Event()
-            block = self._take()
-            try:
-                await trio.to_thread.run_sync(
-                    partial(self._write, block, clock.now()), limiter=self._limiter
-                )
-            except RecordingError as error:
-                self._failed(block, error)
-        await trio.to_thread.run_sync(self.writer.close, limiter=self._limiter)
+            await self._write_block()
+        if self._lost_since is not None:
+            await self._write_block()
+        try:
+            await trio.to_thread.run_sync(self.writer.close, limiter=self._limiter)
+        except RecordingError as error:
+            self._failed([], error)
+
+    async def _write_block(self) -> None:
+        block = self._take()
+        write = partial(self._write, block, clock.now())
+        try:
+            await trio.to_thread.run_sync(write, limiter=self._limiter)
+        except RecordingError as error:
+            self._failed(block, error)
 
     def _take(self) -> list[Batch]:
         self._settle_names()
         block: list[Batch] = []
-        if self._lost_since is not None and self._bytes < self._settings.backlog_bytes // 2:
+        roomy = self._bytes < self._settings.backlog_bytes // 2
+        if self._lost_since is not None and (roomy or self._closing):
             block.append(self._gap())
         size = 0
         while self._batches and size < self._settings.block_bytes:

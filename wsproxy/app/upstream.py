@@ -84,7 +84,7 @@ class Connections:
         def on_frame_sent() -> None:
             self._engine.dispatch(hub, UpstreamSent(number))
 
-        ended = ConnectionEnded(1006, "given up while opening", "us")
+        ended = ConnectionEnded(1006, f"no handshake within {_OPEN_SECONDS:.0f} s", "us")
         opened = False
         deadline = trio.current_time() + _OPEN_SECONDS
         try:
@@ -111,8 +111,9 @@ class Connections:
             if opened:
                 payload = record.closed(ended.code, ended.reason, ended.by)
                 self._note(Kind.CLOSED, number, payload)
-            closed = UpstreamClosed(number, ended.code, ended.reason, ended.by)
-            self._engine.dispatch(hub, closed)
+            if not self._nursery.cancel_scope.cancel_called:  # else nothing is mended, nor missed
+                closed = UpstreamClosed(number, ended.code, ended.reason, ended.by)
+                self._engine.dispatch(hub, closed)
 
     async def _pump(self, hub: Hub, number: int, upstream: Upstream) -> ConnectionEnded:
         """Send what the hub wants sent until the connection ends."""

@@ -1,0 +1,36 @@
+# Everything runs in .venv, which these rules make themselves: python3 (3.11 or newer) is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)  ## Show the whole job in half a minute, without a network
+	$(BIN)/wsproxy demo
+
+test: lint  ## Linters, types, import rules, and every test
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/flake8 wsproxy tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## Throughput beside a plain relay; prints the tables of docs/performance.md
+	$(BIN)/python -m tests.bench.fanout
+
+docs: $(READY)  ## Write the parts of docs/ that come from the code
+	$(BIN)/python -m tests.kit.write_docs
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

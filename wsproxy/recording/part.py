@@ -1,0 +1,243 @@
+"""Walks the frames of one part, and finds its way again behind damage."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from wsproxy.errors import DamagedRecording, RecordingError
+from wsproxy.recording.decode import NOT_AS_SPECIFIED, Block
+from wsproxy.recording.frames import (
+    BLOCK_HEAD,
+    HEAD,
+    MAGIC,
+    PRELUDE,
+    SEEK_TABLE,
+    VERSION,
+    BlockHead,
+    PartHead,
+    Prelude,
+    checked_body,
+    read_prelude,
+)
+
+_BLOCK_HEAD = re.compile(re.escape(MAGIC) + b"...." + BLOCK_HEAD, re.DOTALL)
+_WINDOW = 1 << 20
+
+
+class Place(NamedTuple):
+    """Where a block lies in its part."""
+
+    offset: int
+    """Of its BLOCK_HEAD."""
+    block: int
+    """Of the BLOCK itself."""
+    head: BlockHead
+
+    @property
+    def end(self) -> int:
+        """The offset of whatever follows."""
+        return self.block + self.head.block_bytes
+
+
+class Part:
+    """One open part. What is wrong with it goes to ``report``, which may raise.
+
+    The file may still be growing: what is appended after it was opened is not seen.
+
+    Raises RecordingError if the file cannot be read, is no part of a recording, or is of a
+    version that this reader does not know.
+    """
+
+    def __init__(self, path: Path, report: Callable[[DamagedRecording], None]) -> None:
+        self.path = path
+        self.cut = 0
+        """Bytes at the end that are the beginning of a block never finished; known after a walk."""
+        self.next_seq: int | None = None
+        """The sequence number that the next record must have; None after damage."""
+        self.head: PartHead | None = None
+        """None where the file ends within it, or where it is damaged."""
+        self._report = report
+        self._mark: bytes | None = None
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be read: {error.strerror}") from None
+        try:
+            self.size = os.fstat(self._fd).st_size
+            self._begin = self._read_head()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def follow(self, before: Part | None) -> None:
+        """Check that this part continues where the one before it, if any, ended."""
+        if before is None or before.head is None or self.head is None:
+            return
+        if self.head.identity != before.head.identity:
+            self._report(self._damage(0, "it belongs to another recording than the part before"))
+        elif before.next_seq is not None and before.next_seq != self.head.first_seq:
+            lost = f"{before.next_seq} to {self.head.first_seq - 1}"
+            self._report(self._damage(0, f"records {lost}, before this part, are lost"))
+
+    def places(self) -> Iterator[Place]:
+        """Find every block, in order, without decompressing any."""
+        offset = search_from = self._begin
+        while offset < self.size:
+            try:
+                found = self._at(offset)
+            except DamagedRecording as damage:
+                cut = isinstance(damage, _Cut)
+                onward = self._search(offset + 1 if cut else search_from)
+                if cut and onward is None:
+                    self.cut = self.size - offset
+                    return
+                self.next_seq = None
+                self._report(damage)
+                if onward is None:
+                    return
+                offset = onward
+                continue
+            if isinstance(found, Place):
+                self._check_order(found)
+                yield found
+                search_from = found.block
+                offset = found.end
+            else:
+                offset = found
+
+    def load(self, place: Place) -> Block | None:
+        """The block there; None if it is damaged, once that is reported."""
+        try:
+            return Block(place.head, self._pread(place.block, place.head.block_bytes))
+        except NOT_AS_SPECIFIED as error:
+            self._report(DamagedRecording(str(self.path), place.offset, str(error)))
+            return None
+
+    def _check_order(self, place: Place) -> None:
+        first = place.head.first_seq
+        expected = first if self.next_seq is None else self.next_seq
+        self.next_seq = first + place.head.count
+        if first > expected:
+            self._report(self._damage(place.offset, f"records {expected} to {first - 1} are lost"))
+        elif first < expected:
+            self._report(self._damage(place.offset, f"records from {first} on are there twice"))
+
+    def _read_head(self) -> int:
+        """Understand the part's HEAD; the offset of what follows."""
+        try:
+            prelude, body = self._frame(0)
+            if prelude.tag != HEAD:
+                raise self._damage(0, "it does not begin with a head")
+            major, minor = PartHead.version(body)
+            if major != VERSION[0]:
+                raise RecordingError(
+                    f"{self.path} has format version {major}.{minor}; this wsproxy reads "
+                    f"version {VERSION[0]}: use the one that wrote it, or a newer one"
+                )
+            self.head = PartHead.decode(body)
+        except _Cut:
+            return 0  # where the walk will find the cut
+        except (DamagedRecording, *NOT_AS_SPECIFIED) as error:
+            begin = self._search(0)
+            if begin is None:
+                raise RecordingError(f"{self.path} is not a recording") from None
+            why = error.why if isinstance(error, DamagedRecording) else str(error)
+            self._report(self._damage(0, why))
+            return begin
+        self._mark = self.head.identity[:4]
+        self.next_seq = self.head.first_seq
+        return PRELUDE.size + prelude.rest
+
+    def _at(self, offset: int) -> Place | int:
+        """The block at this offset, or the end of a frame that is not for us.
+
+        Raises DamagedRecording; _Cut if the file ends within what is there.
+        """
+        magic = self._pread(offset, 8)
+        if len(magic) == 8:
+            number, size = struct.unpack("<II", magic)
+            if number == SEEK_TABLE:
+                return self._within(offset, offset + 8 + size)
+        prelude, body = self._frame(offset)
+        block = offset + PRELUDE.size + prelude.rest
+        if prelude.tag != BLOCK_HEAD:
+            return block
+        place = Place(offset, block, self._block_head(offset, body))
+        self._within(offset, place.end)
+        return place
+
+    def _block_head(self, offset: int, body: bytes) -> BlockHead:
+        try:
+            head = BlockHead.decode(body)
+        except NOT_AS_SPECIFIED as error:
+            raise self._damage(offset, str(error)) from None
+        if self._mark is None:
+            self._mark = head.mark
+        if head.mark != self._mark:
+            raise self._damage(offset, "the block belongs to another recording")
+        return head
+
+    def _frame(self, offset: int) -> tuple[Prelude, bytes]:
+        """The frame of wsproxy's own at this offset; raises as ``_at`` does."""
+        data = self._pread(offset, PRELUDE.size)
+        if len(data) < PRELUDE.size:
+            if not data.startswith(MAGIC) and not MAGIC.startswith(data):
+                raise self._damage(offset, "no frame begins here")
+            raise self._cut(offset)
+        try:
+            prelude = read_prelude(data)
+            self._within(offset, offset + PRELUDE.size + prelude.rest)
+            return prelude, checked_body(self._pread(offset + PRELUDE.size, prelude.rest))
+        except ValueError as error:
+            raise self._damage(offset, str(error)) from None
+
+    def _within(self, offset: int, end: int) -> int:
+        if end > self.size:
+            raise self._cut(offset)
+        return end
+
+    def _search(self, offset: int) -> int | None:
+        """The offset of the first good BLOCK_HEAD from here on."""
+        while window := self._pread(offset, _WINDOW):
+            for match in _BLOCK_HEAD.finditer(window):
+                at = offset + match.start()
+                try:
+                    self._block_head(at, self._frame(at)[1])
+                except DamagedRecording:
+                    continue
+                return at
+            if len(window) < PRELUDE.size:
+                return None
+            offset += len(window) - PRELUDE.size + 1
+        return None
+
+    def _pread(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise RecordingError(f"{self.path} cannot be read: {error.strerror}") from None
+
+    def _damage(self, offset: int, why: str) -> DamagedRecording:
+        return DamagedRecording(str(self.path), offset, why)
+
+    def _cut(self, offset: int) -> _Cut:
+        return _Cut(str(self.path), offset, "the file ends in the middle of what begins here")
+
+
+class _Cut(DamagedRecording):
+    """The file ends within what begins at this offset: damage only if a block follows."""

@@ -1,0 +1,224 @@
+"""The server's role: one connection of a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from wsproxy.model import TEXT
+from wsproxy.wire.frames import FINAL_CLOSE
+from wsproxy.wire.http import UPGRADE_REQUIRED, Exchange, Refusal, Request
+from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
+from wsproxy.wire.outbox import Outbox
+
+OnHttp = Callable[[str, str], tuple[int, str]]
+"""Called with the method and target of a request that asks for no WebSocket; gives the answer's
+status and text."""
+
+_INBOX_MESSAGES = 16
+"""How many requests of a client may wait; then its socket is not read, and it must wait too."""
+
+_GOING_AWAY = 1001
+
+
+class ClientLane(Lane[trio.SocketStream]):
+    """Messages of the client wait in an inbox; what goes to the client goes through the outbox."""
+
+    def __init__(
+        self, transport: trio.SocketStream, request: Request, max_message_bytes: int
+    ) -> None:
+        super().__init__(transport, max_message_bytes, peer_masks=True)
+        self.outbox = Outbox(transport.socket)
+        self._head = request.head
+        self._kept = request.behind
+        self._accepted = trio.Event()
+        self._arrived, self.inbox = trio.open_memory_channel[tuple[bytes, int]](_INBOX_MESSAGES)
+
+    async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
+        """Hand on complete messages; drop them when nobody will take them any more."""
+        with suppress(*LOST):
+            for index, payload in enumerate(payloads):
+                await self._arrived.send((payload, TEXT if opcodes is None else opcodes[index]))
+
+    def finish(self) -> None:
+        """No more messages will come, and none can be sent."""
+        super().finish()
+        self.outbox.abandon()
+        self._arrived.close()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Give the handshake's request alone; control frames when it has been accepted."""
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        await self._accepted.wait()
+        return await super().receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send the handshake's response, then a control frame a call."""
+        frame = bytes(data)
+        await self.outbox.write_urgent(frame, last=frame[0] == FINAL_CLOSE)
+        self._accepted.set()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Return at once: ``send_all`` waits for the kernel by itself."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close our side; the peer's is read to its end by the reader, then closed by the owner."""
+        self.finish()
+        with suppress(*LOST):
+            await self._transport.send_eof()
+
+
+class Client:
+    """An open connection of a strategy."""
+
+    def __init__(self, websocket: WebSocketConnection, lane: ClientLane) -> None:
+        self._websocket = websocket
+        self._lane = lane
+        self._outbox = lane.outbox
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of data the kernel has not taken yet."""
+        return self._outbox.pending_bytes
+
+    @property
+    def pending_since_ns(self) -> int | None:
+        """Monotonic time, ns, at which the oldest pending data was handed in; None if none is."""
+        return self._outbox.pending_since_ns
+
+    def write_nowait(self, frames: bytes) -> None:
+        """Write a run of whole frames of data, or queue what the kernel does not take.
+
+        Never raises: where the connection has ended, ``receive`` says so.
+        """
+        self._outbox.write_nowait(frames)
+
+    async def receive(self) -> tuple[bytes, int]:
+        """Give the next message's payload and opcode. Raises ConnectionEnded."""
+        try:
+            return await self._lane.inbox.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise self._lane.how_it_ended() from None
+
+    async def drain(self) -> None:
+        """Wait until nothing is pending, or the connection has ended."""
+        await self._outbox.drain()
+
+    async def aclose(self, code: int, reason: str) -> None:
+        """Close with this code and wait for the client's answer; no error if it has ended.
+
+        The close frame overtakes pending data, which is dropped. The reason is cut to 123 bytes
+        of UTF-8.
+        """
+        self._lane.begin_close(code, reason)
+        self._lane.inbox.close()
+        await self._websocket.aclose(code, reason)
+
+
+class Handshake:
+    """A client's request for a WebSocket, to be accepted or refused."""
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        exchange: Exchange,
+        request: Request,
+        max_message_bytes: int,
+        tasks: trio.Nursery,
+    ) -> None:
+        self.path, _, self.query = request.target.partition("?")
+        self.headers = request.headers
+        self.origin = request.header("origin")
+        self.remote = _remote(stream)
+        self._exchange = exchange
+        self._lane = ClientLane(stream, request, max_message_bytes)
+        self._client: Client | None = None
+        self._tasks = tasks
+
+    async def accept(self) -> Client:
+        """Answer with status 101. Raises ConnectionEnded where the client has left."""
+        lane = self._lane
+        self._tasks.start_soon(lane.outbox.run)
+        proposal = await wrap_server_stream(self._tasks, lane)
+        try:
+            websocket = await proposal.accept()
+        except ConnectionClosed:
+            raise lane.how_it_ended() from None
+        self._client = Client(websocket, lane)
+        return self._client
+
+    async def refuse(self, status: int, text: str) -> None:
+        """Answer with this HTTP status and text, and wait until the client has closed."""
+        await self._exchange.answer(status, text)
+
+    async def say_goodbye(self) -> None:
+        """Close what was accepted with code 1001, if it is open, and wait for the client."""
+        if self._client is not None:
+            await self._client.aclose(_GOING_AWAY, "")
+            await self._lane.gone.wait()
+
+
+def upgrade_required(method: str, target: str) -> tuple[int, str]:
+    """Answer any request that asks for no WebSocket."""
+    return UPGRADE_REQUIRED, "Connect to this address with a WebSocket.\n"
+
+
+@asynccontextmanager
+async def handshake(
+    stream: trio.SocketStream,
+    *,
+    max_message_bytes: int,
+    max_header_bytes: int = 16384,
+    on_http: OnHttp = upgrade_required,
+) -> AsyncIterator[Handshake | None]:
+    """Read a client's request; say goodbye and close the stream when the block is left.
+
+    Gives None where there is nothing to accept: the request asked for no WebSocket (``on_http``
+    gave the answer), was not a good one (answered with 400, 426 or 431), or never came. The caller
+    bounds the time.
+    """
+    exchange = Exchange(stream, max_header_bytes)
+    try:
+        request = await _websocket_request(exchange, on_http)
+        if request is None:
+            yield None
+            return
+        async with background() as tasks:
+            proposal = Handshake(stream, exchange, request, max_message_bytes, tasks)
+            try:
+                yield proposal
+            finally:
+                with trio.move_on_after(GOODBYE_SECONDS, shield=True):
+                    await proposal.say_goodbye()
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _websocket_request(exchange: Exchange, on_http: OnHttp) -> Request | None:
+    """Read a good request for a WebSocket; answer any other."""
+    try:
+        request = await exchange.request()
+        if request is None:
+            return None
+        if request.wants_upgrade:
+            request.check_upgrade()
+            return request
+        status, text = on_http(request.method, request.target)
+    except Refusal as refusal:
+        status, text = refusal.status, refusal.text
+    await exchange.answer(status, text)
+    return None
+
+
+def _remote(stream: trio.SocketStream) -> str:
+    try:
+        host, port, *_ = stream.socket.getpeername()
+    except OSError:  # it has left already
+        return "unknown"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,128 @@
+"""The HTTP side of a listener: read the head of one request, answer what is no WebSocket."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http.client import responses
+from typing import NamedTuple
+
+import h11
+import trio
+import trio.abc
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import RejectConnection
+from wsproto.utilities import RemoteProtocolError
+
+from wsproxy.wire.lane import discard
+
+UPGRADE_REQUIRED = 426
+
+
+class Refusal(Exception):
+    """A request is not as it should be; carries the HTTP status and a sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Request(NamedTuple):
+    """The head of a request, parsed and as it came, and what came behind it."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    head: bytes
+    behind: bytes
+
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client asks for a WebSocket."""
+        return (self.header("upgrade") or "").lower() == "websocket"
+
+    def check_upgrade(self) -> None:
+        """Raise Refusal where the request for a WebSocket is not a good one.
+
+        To be called before trio-websocket (0.12.2) sees it, which would wait for ever.
+        """
+        try:
+            WSConnection(ConnectionType.SERVER).receive_data(self.head)
+        except RemoteProtocolError as exc:
+            hint = exc.event_hint
+            status = hint.status_code if isinstance(hint, RejectConnection) else 400
+            raise Refusal(status, f"{exc}.") from None
+        except ValueError:  # a header that is not ASCII where it must be
+            raise Refusal(400, "A header has characters that are not allowed.") from None
+
+    def header(self, name: str) -> str | None:
+        """Give a header's first value by its lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Exchange:
+    """One request and at most one answer on a stream, which is not closed here."""
+
+    def __init__(self, stream: trio.abc.HalfCloseableStream, max_header_bytes: int) -> None:
+        self._stream = stream
+        self._max = max_header_bytes
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=max_header_bytes)
+        self._method = ""
+
+    async def request(self) -> Request | None:
+        """Read the head of the request; None where the client left before it was complete.
+
+        Raises Refusal: 400 for what is not HTTP, 431 for a head of more than ``max_header_bytes``.
+        """
+        received = bytearray()
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError as exc:
+                raise Refusal(exc.error_status_hint, f"{exc}.") from None
+            if isinstance(event, h11.Request):
+                break
+            try:
+                data = await self._stream.receive_some(self._max + 1 - len(received))
+            except trio.BrokenResourceError:
+                return None
+            if not data:
+                return None
+            received += data
+            self._http.receive_data(bytes(data))
+        behind = self._http.trailing_data[0]
+        self._method = event.method.decode()
+        return Request(
+            self._method,
+            event.target.decode(),
+            [(name.decode(), value.decode("latin-1")) for name, value in event.headers],
+            bytes(received[: len(received) - len(behind)]),
+            behind,
+        )
+
+    async def answer(self, status: int, text: str) -> None:
+        """Send a whole answer, and wait until the client has closed.
+
+        A client that has left is no error.
+        """
+        body = text.encode()
+        is_json = text.startswith(("{", "["))
+        headers = [
+            ("Content-Type", "application/json" if is_json else "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+        if status == UPGRADE_REQUIRED:
+            headers[-1] = ("Connection", "upgrade, close")
+            headers += [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+        http = self._http
+        response = h11.Response(
+            status_code=status, headers=headers, reason=responses.get(status, "").encode()
+        )
+        data = http.send(response) or b""
+        if self._method != "HEAD":
+            data += http.send(h11.Data(data=body)) or b""
+        with suppress(trio.BrokenResourceError):
+            await self._stream.send_all(data)
+            await self._stream.send_eof()
+        await discard(self._stream)

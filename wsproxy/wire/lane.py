@@ -1,0 +1,160 @@
+"""A lane: the stream that sits between a transport and trio-websocket.
+
+Data messages leave through the lane; trio-websocket (0.12.2) sees the handshake and the control
+frames, answers pings and does the closing handshake. It tells a peer nothing about a violation, so
+the lane finds violations itself and presents them as a close frame of the peer with the code that
+the peer is due: trio-websocket's answer, a close frame with the same code, is what must be sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import trio
+import trio.abc
+
+from wsproxy.errors import ConnectionEnded, Side
+from wsproxy.wire.frames import FINAL_CLOSE, Splitter, encode_close
+
+logging.getLogger("trio-websocket").disabled = True
+
+GOODBYE_SECONDS = 2.0
+"""How long a closing connection may wait for its peer."""
+
+RECEIVE_BYTES = 256 * 1024
+"""How much is read from a socket at once."""
+
+LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
+"""What a transport raises when the connection is gone."""
+
+Transport = TypeVar("Transport", bound=trio.abc.Stream)
+
+
+class Lane(trio.abc.Stream, Generic[Transport]):
+    """The receiving half, which both roles share.
+
+    ``ended`` is set when no more messages come and what had to be said has been sent; ``gone``
+    when the peer has closed the transport too. ``heard_ns`` is the monotonic time at which
+    anything was last read.
+    """
+
+    def __init__(self, transport: Transport, max_message_bytes: int, *, peer_masks: bool) -> None:
+        self._transport = transport
+        self._splitter = Splitter(max_message_bytes, masked=peer_masks)
+        self._peer_masks = peer_masks
+        self._kept = b""  # came in one read with the handshake, not split yet
+        self._controls: deque[bytes] = deque()
+        self._we_close = False
+        self._end: tuple[int, str, Side] | None = None
+        self.heard_ns = time.monotonic_ns()
+        self.ended = trio.Event()
+        self.gone = trio.Event()
+
+    @abstractmethod
+    async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
+        """Hand on complete messages."""
+
+    def end(self, code: int, reason: str, by: Side) -> None:
+        """Note why the connection ends; the first cause stays."""
+        if self._end is None:
+            self._end = (code, reason, by)
+
+    def begin_close(self, code: int, reason: str) -> None:
+        """Note that we close; to be called without an await before trio-websocket closes.
+
+        From here on pings stay unanswered: trio-websocket (0.12.2) fails when it must answer one
+        after it has sent a close frame. For this reason it is given one control frame at a time.
+        """
+        self.end(code, reason, "us")
+        self._we_close = True
+
+    def how_it_ended(self) -> ConnectionEnded:
+        """Say how the connection ended."""
+        return ConnectionEnded(*self._end or (1006, "no close frame came", "network"))
+
+    def finish(self) -> None:
+        """No more messages will come."""
+        self.ended.set()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Give trio-websocket the next control frame; behind the last one, the end."""
+        while True:
+            while self._controls:
+                frame = self._controls.popleft()
+                if not self._we_close or frame[0] == FINAL_CLOSE:
+                    return frame
+            if self._splitter.finished or not await self._receive():
+                break
+        # Reached by EOF, or because trio-websocket came again after it had answered a close frame.
+        self.end(1006, "no close frame came", "network")
+        self.finish()
+        await discard(self._transport)
+        self.gone.set()
+        return b""
+
+    async def _receive(self) -> bool:
+        """Split what comes next; False at the end of the stream."""
+        data, self._kept = self._kept, b""
+        if not data:
+            try:
+                data = bytes(await self._transport.receive_some(RECEIVE_BYTES))
+            except LOST:
+                return False
+            if not data:
+                return False
+        payloads, opcodes, controls, violation = self._splitter.feed(data)
+        if payloads:
+            await self.deliver(payloads, opcodes)
+        self._controls.extend(controls)
+        if violation is not None:
+            self.end(violation.code, violation.reason, "us")
+            self._controls.append(encode_close(*violation, masked=self._peer_masks))
+        elif self._splitter.close is not None:
+            self.end(*self._splitter.close, "peer")
+        return True
+
+
+async def discard(stream: trio.abc.ReceiveStream) -> None:
+    """Read until the peer closes.
+
+    To close a socket that holds unread bytes resets the connection, and a reset can destroy what
+    the peer has not read yet, such as our close frame.
+    """
+    try:
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
+    except LOST:
+        pass
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[trio.Nursery]:
+    """Give a nursery for the tasks behind a connection.
+
+    They outlive a cancelled body, because saying goodbye needs them, and are stopped when the body
+    is done. What the body raises comes out as it is; what a task raises, as a group.
+    """
+    failure: Exception | None = None
+    async with trio.open_nursery() as outer:
+        tasks = await outer.start(_shielded_nursery)
+        try:
+            yield tasks
+        except Exception as exc:
+            failure = exc
+        finally:
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _shielded_nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.shield = True
+        task_status.started(nursery)
+        await trio.sleep_forever()
