@@ -7,7 +7,7 @@ from zlib import crc32
 import cbor2
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand
 from wsproxy.model import Batch, Kind, StreamKey
@@ -38,12 +38,14 @@ def recompress(head: BlockHead, content: bytes, payload_bytes: int) -> tuple[Blo
     ), data
 
 
+@settings(deadline=None)
 @given(batches.filter(bool))
 def test_a_block_gives_back_its_records(block: list[Batch]) -> None:
     decoded = Block(*encode(block, first_seq=11))
     assert list(decoded.messages(EVERYTHING)) == expand(block, first_seq=11)
 
 
+@settings(deadline=None)
 @given(batches.filter(bool))
 def test_a_block_gives_back_its_batches(block: list[Batch]) -> None:
     again = list(Block(*encode(block)).batches(EVERYTHING))

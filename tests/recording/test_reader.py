@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand, record, three_blocks
@@ -43,6 +43,7 @@ def flip(path: Path, offset: int) -> None:
     path.write_bytes(data)
 
 
+@settings(deadline=None)
 @given(st.lists(batches, max_size=4))
 def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -59,6 +60,7 @@ def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]]) ->
         assert counted == {key: named.count((key, Kind.MESSAGE)) for key, _ in named}
 
 
+@settings(deadline=None)
 @given(st.lists(batches, max_size=4), st.sets(st.sampled_from(Kind)), st.data())
 def test_a_selection_is_what_a_plain_loop_would_select(
     blocks: list[list[Batch]], kinds: set[Kind], data: st.DataObject

@@ -59,9 +59,17 @@ def test_a_batch_that_fills_a_block_closes_it(tmp_path: Path) -> None:
     half = Batch(Kind.MESSAGE, 1, WALL, MONO, [bytes(BLOCK_BYTES // 2)])
     with create(tmp_path / "r") as writer:
         writer.write([half] * 5)
-    data = writer.path.read_bytes()
-    assert data.count(b"WSPB") == 3
+    assert writer.path.read_bytes().count(b"WSPB") == 3
     assert read(tmp_path / "r") == expand([half] * 5)
+
+
+def test_the_size_of_a_block_can_be_set(tmp_path: Path) -> None:
+    batches = [Batch(Kind.MESSAGE, 0, WALL, MONO, [b"0123456789"])] * 7
+    with Writer.create(
+        tmp_path / "r", venues=[], wall_ns=WALL, mono_ns=MONO, block_bytes=30
+    ) as writer:
+        writer.write(batches)
+    assert writer.path.read_bytes().count(b"WSPB") == 3
 
 
 def test_only_the_owner_may_read_a_recording(tmp_path: Path) -> None:
@@ -123,6 +131,12 @@ def test_where_the_disk_is_full_the_file_stays_good_and_goes_on_later(tmp_path: 
         writer.write([last])
     assert read(tmp_path / "r") == expand([first, last])
     assert open_recording(tmp_path / "r").info.damage == ()
+
+
+def test_a_part_that_cannot_be_begun_leaves_nothing_behind(tmp_path: Path) -> None:
+    with file_size_limit(10), pytest.raises(RecordingError, match="cannot be written"):
+        create(tmp_path / "r")
+    create(tmp_path / "r").close()
 
 
 def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,13 @@ def _create(recording: Recording, upstream: Upstream) -> Writer:
     at = clock.now()
     names = [setting.name for setting in upstream.venues]
     directory = recording.out or default_directory(Path("recordings"), at.wall_ns, names)
-    return Writer.create(directory, venues=names, wall_ns=at.wall_ns, mono_ns=at.mono_ns)
+    return Writer.create(
+        directory,
+        venues=names,
+        wall_ns=at.wall_ns,
+        mono_ns=at.mono_ns,
+        block_bytes=recording.block_bytes,
+    )
 
 
 def _farewell(status: Status, writer: Writer | None) -> int:

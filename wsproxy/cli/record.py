@@ -42,6 +42,13 @@ from wsproxy.config import Recording
     help="Write at least so often: what a crash can cost.",
 )
 @option(
+    "--block-kb",
+    type=click.IntRange(1, 65536),
+    default=Recording.block_bytes >> 10,
+    show_default=True,
+    help="... and whenever so much has come. Larger blocks compress better.",
+)
+@option(
     "--on-disk-error",
     type=click.Choice(["continue", "stop"]),
     default="continue",
@@ -63,6 +70,7 @@ def command(**options: Any) -> None:
     with failing():
         settings = Recording(
             out=options["out"],
+            block_bytes=options["block_kb"] << 10,
             block_seconds=options["block_seconds"],
             stop_on_error=options["on_disk_error"] == "stop",
         )

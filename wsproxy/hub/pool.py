@@ -104,9 +104,12 @@ class Pool:
         link = Link(self._venue, endpoint)
         self.links.append(link)
         if self._keepalive:
-            link.add(self._keepalive)
-            self._home.setdefault(self._keepalive, link)
+            self._keep_alive(link)
         return link
+
+    def _keep_alive(self, link: Link) -> None:
+        link.add(self._keepalive)
+        self._home.setdefault(self._keepalive, link)
 
     def release(self, stream: str, now: Instant) -> None:
         """Nobody wants the stream any more: it lingers, then it is given up."""
@@ -189,7 +192,10 @@ class Pool:
             if until_ns <= now.mono_ns:
                 self._give_up(stream)
         for link in list(self.links):
-            self._refuse(link, link.overdue(now.mono_ns), "the venue did not answer in time")
+            late = link.overdue(now.mono_ns)
+            self._refuse(link, late, "the venue did not answer in time")
+            if self._keepalive in late:  # without it the venue closes the connection: ask again
+                self._keep_alive(link)
             if self._is_idle(link):
                 self._close(link)
             else:

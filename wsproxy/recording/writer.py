@@ -108,6 +108,7 @@ class Writer:
             _sync_directory(directory)
         except RecordingError:
             os.close(fd)
+            path.unlink(missing_ok=True)  # nothing is in it, and the next attempt needs the name
             raise
         return writer
 
