@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from wsproxy.venues.base import (
     Acknowledged,
@@ -96,8 +97,8 @@ class FakeState:
 
 
 class FakeVenue:
-    def __init__(self, **changes: object) -> None:
-        self.profile = replace(PROFILE, **changes)  # type: ignore[arg-type]  # fields vary
+    def __init__(self, **changes: Any) -> None:
+        self.profile = replace(PROFILE, **changes)
 
     def session(self, path: str, query: str) -> FakeSession:
         return FakeSession(path, query or "plain")

@@ -107,23 +107,23 @@ class Play:
         return self.do(e.UpstreamClosed(connection, code, "", "peer"))
 
     def wait(self, seconds: float) -> list[str]:
+        return [line for lines in self.ticks(seconds) for line in lines]
+
+    def ticks(self, seconds: float) -> Iterator[list[str]]:
         """Let time pass, waking the hub exactly when it wants to be woken."""
         until = self.mono_ns + int(seconds * SECOND)
-        lines: list[str] = []
         for _ in range(10_000):
             due = self.hub.next_deadline_ns(self.now)
             if due is None or due > until:
                 self.mono_ns = until
-                return lines
+                return
             self.mono_ns = max(due, self.mono_ns)
-            lines += self.do(e.Tick())
-        raise AssertionError(f"the hub wants to be woken without end: {lines[-3:]}")
+            yield self.do(e.Tick())
+        raise AssertionError("the hub wants to be woken without end")
 
     def venue_says(self, connection: int, *texts: str) -> list[str]:
         """One chunk from the venue, as the application routes it; see also ``batch``."""
-        self.batch = Batch(
-            Kind.MESSAGE, connection, *self.now, [text.encode() for text in texts]
-        )
+        self.batch = Batch(Kind.MESSAGE, connection, *self.now, [text.encode() for text in texts])
         count, lines = len(texts), []
         index = self.hub.route(self.batch)
         while index < count:

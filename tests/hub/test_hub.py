@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,13 @@ from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.model import Batch, Instant, Kind
+from wsproxy.venues.binance import Binance
+from wsproxy.venues.coinbase import Coinbase
 
 
-def live(*paths: str, **options: object) -> Play:
+def live(*paths: str, **options: Any) -> Play:
     """A hub with clients 1, 2, ... that have the streams of their paths."""
-    play = Play(**options)  # type: ignore[arg-type]  # options of Play
+    play = Play(**options)
     for client, path in enumerate(paths, 1):
         play.drive(play.join(client, path))
     return play
@@ -318,6 +321,20 @@ def test_data_that_only_a_full_decode_understands() -> None:
     assert play.batch.streams == [("a",), ("a",), (), ("a",)]
 
 
+def test_data_goes_out_before_what_the_same_moment_decides() -> None:
+    play = live("/a")
+    play.say(1, "+b")
+    play.sent(1)
+    play.say(1, "-a")
+    play.mono_ns += 10 * SECOND  # b is overdue
+    assert play.venue_says(1, "~a 1") == [
+        "c1< ~a 1",
+        "c1< no +b: the venue did not answer in time",
+        "c1< ok -a: ",
+        "1> -b #3",
+    ]
+
+
 def test_a_notice_goes_to_the_clients_of_the_connection() -> None:
     play = live("/a", "/b@x")
     assert play.venue_says(2, "!notice soon") == ["c2< !notice soon"]
@@ -404,6 +421,53 @@ def test_a_refused_pin_is_asked_for_again() -> None:
     play.closed(1, 1000)
     assert play.wait(59) == []
     assert play.wait(1) == ["open 2 /"]
+
+
+# --- real venues -------------------------------------------------------------------------------
+
+
+def test_binance_raw_and_combined_clients_share_a_stream() -> None:
+    play = Play(Binance())
+    assert play.join(1, "/ws/btcusdt@trade") == ["open 1 /stream"]
+    play.join(2, "/stream")
+    play.say(2, '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":0}')
+    assert play.opened(1) == ['1> {"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}']
+    play.sent(1)
+    data = '{"stream":"btcusdt@trade","data":{"e":"trade","p":"1.00"}}'
+    assert play.venue_says(1, '{"result":null,"id":1}', data) == [
+        'c2< {"result":null,"id":0}',
+        'c1< {"e":"trade","p":"1.00"}',
+        f"c2< {data}",
+    ]
+
+
+def test_coinbase_clients_have_their_own_numbers_and_products() -> None:
+    play = Play(Coinbase())
+    for client in (1, 2):
+        play.join(client)
+        product = ("BTC-USD", "ETH-USD")[client - 1]
+        ask = f'{{"type":"subscribe","channel":"ticker","product_ids":["{product}"]}}'
+        assert play.say(client, ask) == ["open 1 /"][client - 1 :]
+    lines = play.opened(1)
+    while lines:
+        lines = play.sent(1)
+    assert play.notes == ["SUBSCRIBED 1 heartbeats", "SUBSCRIBED 1 ticker:BTC-USD,ticker:ETH-USD"]
+
+    def frame(number: int, *products: str) -> str:
+        tickers = ",".join(f'{{"product_id":"{product}"}}' for product in products)
+        events = f'[{{"type":"update","tickers":[{tickers}]}}]'
+        return f'{{"channel":"ticker","timestamp":"t","sequence_num":{number},"events":{events}}}'
+
+    held = '{"heartbeats":["heartbeats"],"ticker":["BTC-USD","ETH-USD"]}'
+    reply = f'{{"channel":"subscriptions","sequence_num":5,"events":[{{"subscriptions":{held}}}]}}'
+    answers = play.venue_says(1, reply)
+    assert [line[:3] for line in answers] == ["c1<", "c2<"]
+    assert all('"sequence_num":0' in line for line in answers)
+    assert play.venue_says(1, frame(6, "BTC-USD"), frame(7, "BTC-USD", "ETH-USD")) == [
+        f"c1< {frame(1, 'BTC-USD')}",
+        f"c1< {frame(2, 'BTC-USD')}",
+        f"c2< {frame(1, 'ETH-USD')}",
+    ]
 
 
 # --- replay ------------------------------------------------------------------------------------

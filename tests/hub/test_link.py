@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 from tests.hub.fake_venue import SECOND, FakeVenue
 from wsproxy.hub.link import ACK_TIMEOUT_NS, Link, Phase
 
 
-def link(*streams: str, **profile: object) -> Link:
+def link(*streams: str, **profile: Any) -> Link:
     made = Link(FakeVenue(**profile), "/")
     for stream in streams:
         made.add(stream)

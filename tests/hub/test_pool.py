@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import Play
@@ -49,6 +50,7 @@ def test_a_stream_that_moved_is_not_delivered_twice() -> None:
     play = Play()
     play.drive(play.join(1, "/a,b,c,d"))
     play.drive(play.join(2, "/e"))
+    assert play.venue_says(1, "a 0") == ["c1< a 0"]
     play.say(1, "-a")
     assert play.wait(10) == ["1> -a #3"]
     play.sent(1)
@@ -59,6 +61,16 @@ def test_a_stream_that_moved_is_not_delivered_twice() -> None:
     assert play.venue_says(1, "a 1", "b 1") == ["c1< b 1"]
     assert play.batch.streams == [(), ("b",)]
     assert play.venue_says(1, "a+b 2") == ["c1< b 2"]
+
+
+def test_messages_of_a_stream_given_up_reach_its_clients_once_it_is_back() -> None:
+    play = Play()
+    play.drive(play.join(1, "/a,b"))
+    play.say(1, "-a")
+    play.drive(play.wait(10))
+    assert play.venue_says(1, "a 1", "a+b 2") == ["c1< b 2"]
+    play.drive(play.say(1, "+a"))
+    assert play.venue_says(1, "a 3", "a+b 4") == ["c1< a 3", "c1< a+b 4"]
 
 
 # --- opening and mending -----------------------------------------------------------------------
@@ -136,8 +148,8 @@ def test_reports_of_unknown_connections_are_ignored() -> None:
 # --- the keepalive stream ----------------------------------------------------------------------
 
 
-def beating(**options: object) -> Play:
-    return Play(FakeVenue(keepalive="beat"), **options)  # type: ignore[arg-type]  # Play's
+def beating(**options: Any) -> Play:
+    return Play(FakeVenue(keepalive="beat"), **options)
 
 
 def test_every_connection_holds_the_keepalive_and_one_delivers_it() -> None:
@@ -161,9 +173,10 @@ def test_the_keepalive_is_a_stream_like_others_for_who_wants_it() -> None:
     play.leave(1)
     assert play.wait(9.9) == []
     assert play.wait(0.1) == ["close 1"]
-    assert play.join(2, "/beat") == []  # not live: that connection is going
+    play.join(2)
+    assert play.say(2, "+beat") == []  # not live: that connection is going
     assert play.closed(1) == ["open 2 /"]
-    play.drive(play.opened(2))
+    assert play.drive(play.opened(2)) == ["c2< ok +beat: beat"]
     assert play.venue_says(2, "beat 1") == ["c2< beat 1"]
 
 
@@ -194,6 +207,17 @@ def test_a_refused_keepalive_harms_no_client_elsewhere() -> None:
     assert play.sent(2) == ["2> +d #3"]
     assert play.venue_says(2, "!no 2 no") == []
     assert play.venue_says(1, "beat 1") == ["c1< beat 1"]
+
+
+def test_a_keepalive_that_was_not_answered_is_asked_for_again() -> None:
+    play = beating()
+    play.join(1, "/a")
+    assert play.opened(1) == ["1> +beat,a #1"]
+    play.sent(1)
+    play.venue_says(1, "!holds a")
+    assert play.wait(10) == ["1> -beat #2"]
+    play.sent(1)
+    assert play.venue_says(1, "!ok 2") == ["1> +beat #3"]
 
 
 # --- answers that list everything --------------------------------------------------------------

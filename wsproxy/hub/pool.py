@@ -86,7 +86,7 @@ class Pool:
         return link.streams[stream] is Phase.LIVE and not link.closing
 
     def _room(self, endpoint: str) -> Link | None:
-        """A link for one more stream: one that is there, a new one, or in a lingering one's place."""
+        """A link for one more stream: there already, new, or freed of one that lingers."""
         loads = [Load(link.endpoint, len(link.streams)) for link in self.links]
         index = place(endpoint, loads, self._venue.profile.streams_per_connection)
         if index is not None:

@@ -40,14 +40,16 @@ class Member:
     def frames(self, items: Iterable[Item]) -> bytes:
         """Join what is sent to this client next, with its own numbers."""
         parts: list[bytes] = []
+        sent = self.sent
         for item in items:
             if isinstance(item, Numbered):
                 head, tail = item
-                number = b"%d" % self.sent
-                self.sent += 1
+                number = b"%d" % sent
+                sent += 1
                 parts += (header(len(head) + len(number) + len(tail)), head, number, tail)
             else:
                 parts.append(item)
+        self.sent = sent
         return b"".join(parts)
 
 
