@@ -75,13 +75,6 @@ def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_toml_keys_may_have_either_dash(tmp_path: Path) -> None:
-    path = tmp_path / "wsproxy.toml"
-    path.write_text('max-connections = 2\nlisten = "1"\n')
-
-    assert read_toml(path) == {"max_connections": 2, "listen": "1"}
-
-
 @pytest.mark.parametrize("content", [b"a = ", b"\xff", None])
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "wsproxy.toml"

@@ -113,11 +113,10 @@ def is_loopback(host: str) -> bool:
 
 
 def read_toml(path: Path) -> dict[str, object]:
-    """The settings of a TOML file, by option name; raises ConfigError that names the file."""
+    """The settings of a TOML file; raises ConfigError that names the file."""
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
-    return {key.replace("-", "_"): value for key, value in settings.items()}

@@ -31,7 +31,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import IO
 
 import wsproxy
 from tests.bench.load import STALL_SECONDS, STREAMS
@@ -45,6 +44,10 @@ MESSAGES: Mapping[str, Mapping[int, int]] = {
     "plain": {1: 20_000, 10: 5_000, 50: 1_000},
 }
 """So many for each number of clients: a measurement takes 1 to 3 s."""
+
+NUMBER = r"(\d+)"
+SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
+"""What processes say on their output."""
 
 FLOORS = {"times plain at 50 clients": 50.0, "share left with recording": 0.5}
 """What ``--quick`` demands: far below what is usual, for machines that have other things to do."""
@@ -79,19 +82,19 @@ def measure(relay: str, clients: int, messages: int) -> Measurement:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "recording"
         source = stack.enter_context(_process("-m", "tests.bench.source"))
-        url = f"ws://127.0.0.1:{_line(source)}"
+        url = f"ws://127.0.0.1:{_said(source, NUMBER)}"
         server = stack.enter_context(_process(*_command(relay, url, directory)))
-        place = f"ws://127.0.0.1:{_port(relay, server)}/stream?streams={'/'.join(STREAMS)}"
+        port = _said(server, NUMBER if relay == "plain" else SERVES)
+        place = f"ws://127.0.0.1:{port}/stream?streams={'/'.join(STREAMS)}"
         sinks = stack.enter_context(
             _process("-m", "tests.bench.sinks", place, str(clients), str(messages))
         )
-        if (said := _line(sinks)) != "ready":
-            raise RuntimeError(f"the clients said {said!r}")
+        _said(sinks, "(ready)")
         assert source.stdin is not None
         source.stdin.write(f"{messages}\n")
         source.stdin.flush()
-        begin_ns = int(_line(source))
-        end_ns = int(_line(sinks))
+        begin_ns = int(_said(source, NUMBER))
+        end_ns = int(_said(sinks, NUMBER))
         disk_ns = _recorded_ns(directory, messages) if relay == "record" else None
     disk_seconds = None if disk_ns is None else (disk_ns - begin_ns) / 1e9
     return Measurement(clients, messages, (end_ns - begin_ns) / 1e9, disk_seconds)
@@ -114,7 +117,7 @@ def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         try:
@@ -127,24 +130,18 @@ def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
                 process.kill()
 
 
-def _line(process: subprocess.Popen[str], of: IO[str] | None = None) -> str:
-    """The next line that the process prints; RuntimeError where it ends instead."""
-    stream = process.stdout if of is None else of
-    assert stream is not None
-    assert process.stderr is not None
-    line = stream.readline()
-    if not line:
-        raise RuntimeError(f"{process.args!r} failed:\n{process.stderr.read()}")
-    return line.strip()
+def _said(process: subprocess.Popen[str], pattern: str) -> str:
+    """The group of the pattern in the first line that it matches wholly.
 
-
-def _port(relay: str, server: subprocess.Popen[str]) -> str:
-    if relay == "plain":
-        return _line(server)
-    while True:
-        found = re.search(r"ws://127\.0\.0\.1:(\d+)/", _line(server, server.stderr))
-        if found:
+    Raises RuntimeError, with all that the process said, where it ends before.
+    """
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.fullmatch(pattern, line.rstrip()):
             return found[1]
+        lines.append(line)
+    raise RuntimeError(f"{process.args!r} failed:\n{''.join(lines)}")
 
 
 def _recorded_ns(directory: Path, messages: int) -> int:

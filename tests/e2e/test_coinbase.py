@@ -15,7 +15,6 @@ from tests.kit.round_trip import (
     assert_obeyed,
     assert_recorded,
     gaps,
-    join_all,
     play,
     replay,
     stop,
@@ -42,7 +41,9 @@ def prove(floor: TradingFloor, out: Path, script: CoinbaseScript, clients: int) 
     exchange = CoinbaseExchange(openings=script.openings, cap=CAP)
     with (
         running(exchange) as url,
-        wsproxy("record", f"coinbase={url}", "--out", str(out), f"--max-connections={CAP}") as proxy,
+        wsproxy(
+            "record", f"coinbase={url}", "--out", str(out), f"--max-connections={CAP}"
+        ) as proxy,
     ):
         live = [wish.join(floor, f"{proxy.url}/coinbase") for wish in wishes]
         wait_for(live, [opened(wish, script) for wish in wishes])
@@ -72,9 +73,7 @@ def wait_for(strategies: Iterable[Strategy], counts: Iterable[int]) -> None:
         strategy.wait_for(count, 30)
 
 
-def check(
-    strategies: Sequence[Strategy], wishes: Sequence[Wish], script: CoinbaseScript
-) -> None:
+def check(strategies: Sequence[Strategy], wishes: Sequence[Wish], script: CoinbaseScript) -> None:
     """First a snapshot of each stream, then every message in order, all of them numbered."""
     for strategy, wish in zip(strategies, wishes, strict=True):
         numbers = CoinbaseSequence()

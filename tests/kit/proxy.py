@@ -160,9 +160,7 @@ def wsproxy(
         process.wait()
 
 
-def run(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Ended:
+def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ended:
     """Run a command to its end."""
     return Process(arguments, env, cwd).wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from random import Random
 
 import wsproxy
 from tests.kit.exchange import Exchange
@@ -16,11 +17,9 @@ from tests.kit.wishes import Wish
 from wsproxy.model import Kind, Message
 
 
-def join_all(floor: TradingFloor, venue_url: str, wishes: Iterable[Wish]) -> list[Strategy]:
+def join_all(floor: TradingFloor, venue_url: str, wishes: Sequence[Wish]) -> list[Strategy]:
     """Connect a client for each wish and wait until all have all their streams."""
-    strategies = []
-    for wish in wishes:
-        strategies.append(wish.join(floor, venue_url))
+    strategies = [wish.join(floor, venue_url) for wish in wishes]
     for wish, strategy in zip(wishes, strategies, strict=True):
         strategy.wait_for(len(wish.requests), PATIENCE_S)
     return strategies
@@ -89,6 +88,15 @@ def gaps(recording: Path) -> dict[str, int]:
 def play(exchange: Exchange, cues: Iterable[Cue], rate: float | None = None) -> None:
     """Play to the end."""
     exchange.play(cues, rate).result(PATIENCE_S)
+
+
+def trades(stream: str, count: int, size: int = 0) -> list[Cue]:
+    """Numbered Binance messages of one stream, with so many characters that hardly compress."""
+    head, noise = f'{{"stream":"{stream}","data":{{"e":"trade"', Random(count)
+    return [
+        Cue((stream,), f'{head},"t":{number},"x":"{noise.randbytes(size // 2).hex()}"}}}}')
+        for number in range(count)
+    ]
 
 
 def stop(process: Process) -> None:

@@ -66,6 +66,8 @@ class Peer:
         protocol.send_request(protocol.connect())
         await stream.send_all(b"".join(protocol.data_to_send()) + with_request)
         response = await peer.event()
+        if response is None:
+            raise trio.BrokenResourceError
         assert isinstance(response, Response)
         assert response.status_code == 101
         return peer
@@ -78,6 +80,8 @@ class Peer:
             except GONE:
                 return None
             if not data:
+                self.protocol.receive_eof()
+                await self.flush()
                 return None
             self.protocol.receive_data(bytes(data))
             assert self.protocol.parser_exc is None

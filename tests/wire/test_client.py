@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -102,7 +102,10 @@ async def test_the_request_is_there_to_be_judged() -> None:
     ("request_", "status"),
     [
         (b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n", b"426 Upgrade Required"),
-        (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nsome body", b"426 Upgrade Required"),
+        (
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nsome body",
+            b"426 Upgrade Required",
+        ),
         (b"\x16\x03\x01\x02\x00\x01\x00", b"400 Bad Request"),
         (b"GET /" + b"x" * 1000, b"431 Request Header Fields Too Large"),
         (UPGRADE.replace(b": 13", b": 12"), b"426 Upgrade Required"),
@@ -125,10 +128,9 @@ async def test_other_requests_are_answered_by_the_callback() -> None:
         async with handshake(stream, max_message_bytes=LIMIT, on_http=answer) as proposal:
             assert proposal is None
 
-    async with serving(serve) as port:
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            await stream.send_all(b"GET /api/v3/ping HTTP/1.1\r\nHost: h\r\n\r\n")
-            received = await read_to_end(stream)
+    async with serving(serve) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(b"GET /api/v3/ping HTTP/1.1\r\nHost: h\r\n\r\n")
+        received = await read_to_end(stream)
     assert received.endswith(b'\r\n\r\n{"asked":"GET /api/v3/ping"}')
 
 
@@ -138,9 +140,8 @@ async def test_a_client_that_leaves_before_it_has_asked(part: bytes) -> None:
         async with handshake(stream, max_message_bytes=LIMIT) as proposal:
             assert proposal is None
 
-    async with serving(serve) as port:
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            await stream.send_all(part)
+    async with serving(serve) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(part)
 
 
 async def test_messages_both_ways() -> None:
@@ -180,8 +181,9 @@ async def test_a_ping_is_answered_before_the_backlog() -> None:
         runs = fill(client)
         since = client.pending_since_ns
         assert since is not None
-        await peer.ping(b"hello?")
-        await peer.send(b"done")
+        peer.protocol.send_ping(b"hello?")
+        peer.protocol.send_text(b"done")
+        await peer.stream.send_all(b"".join(peer.protocol.data_to_send()))
         assert await client.receive() == (b"done", TEXT)
         await trio.testing.wait_all_tasks_blocked()
         frames = [await peer.frame() for _ in range(runs + 1)]
@@ -252,7 +254,7 @@ async def test_pings_that_cross_our_close_frame_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
-        (b"\x81\xff" + bytes(6) + b"\x01\0" + bytes(4) + b"x" * 100, 1009),
+        (b"\x81\xff" + bytes(5) + b"\x01\0\0" + bytes(4) + b"x" * 100, 1009),
         (b"\x81\x81\0\0\0\0\xff", 1007),
         (b"\x81\x01x" + b"y" * 100_000, 1002),
         (b"\x83\x80\0\0\0\0", 1002),
@@ -352,13 +354,16 @@ async def test_a_silent_client_cannot_hold_the_goodbye(
 
 
 async def test_the_blocks_exception_comes_out_as_it_is() -> None:
-    async def fail() -> None:
-        async with connected() as (client, peer):
-            await peer.close(1000)
-            await client.receive()
+    theirs, ours = await socket_pair()
 
-    with pytest.RaisesGroup(ConnectionEnded):  # of the nursery in `connected`, not of ours
-        await fail()
+    async def fail() -> None:
+        async with handshake(ours, max_message_bytes=LIMIT):
+            raise LookupError("mine")
+
+    async with theirs:
+        await theirs.send_all(UPGRADE)
+        with pytest.raises(LookupError, match="mine"):
+            await fail()
 
 
 async def test_with_the_websockets_library() -> None:
@@ -382,24 +387,26 @@ async def test_with_the_websockets_library() -> None:
 
 
 async def test_cancelled_at_any_step_no_socket_stays_open() -> None:
-    async def scenario() -> None:
-        theirs, ours = await socket_pair()
-        async with theirs, trio.open_nursery() as nursery:
+    """The strategies end when our side has been closed, and the test waits for them all."""
 
-            async def strategy() -> None:
-                peer = await Peer.connect(theirs, with_request=b"\x81\x80\0\0\0\0")
+    async def strategy(stream: trio.SocketStream) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                peer = await Peer.connect(stream, with_request=b"\x81\x80\0\0\0\0")
                 await peer.closed()
 
-            try:
+    with trio.fail_after(60):
+        async with trio.open_nursery() as strategies:
+
+            async def scenario() -> None:
+                with trio.CancelScope(shield=True):
+                    theirs, ours = await socket_pair()
+                strategies.start_soon(strategy, theirs)
                 async with handshake(ours, max_message_bytes=LIMIT) as proposal:
-                    nursery.start_soon(strategy)
                     assert proposal is not None
                     client = await proposal.accept()
                     client.write_nowait(encode(b"x"))
                     await client.receive()
                     await client.aclose(1000, "done")
-            finally:
-                assert ours.socket.fileno() == -1
 
-    with trio.fail_after(60):
-        await cancel_at_every_step(scenario)
+            await cancel_at_every_step(scenario)

@@ -82,12 +82,24 @@ async def test_behind_a_close_frame_everything_is_ignored_until_the_peer_closes(
         await lane.ended.wait()
         await peer.send_all(b"\x81\x01b" * 100)
         await trio.testing.wait_all_tasks_blocked()
-        assert not lane.gone.is_set()
+        assert nursery.child_tasks  # it still reads
         await peer.send_eof()
-    assert lane.gone.is_set()
     assert lane.messages == []
     end = lane.how_it_ended()
     assert (end.code, end.reason, end.by) == (1000, "", "peer")
+
+
+async def test_any_byte_counts_as_heard() -> None:
+    peer, transport = trio.testing.memory_stream_pair()
+    lane = _Collecting(transport)
+    for part in (b"\x89", b"\x00"):
+        before = lane.heard_ns
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.receive_some)
+            await peer.send_all(part)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert lane.heard_ns > before
 
 
 async def test_the_first_cause_stays() -> None:
@@ -107,6 +119,30 @@ async def test_a_lost_connection_ends_with_1006() -> None:
     end = lane.how_it_ended()
     assert (end.code, end.by) == (1006, "network")
     assert lane.messages == []
+    assert lane.ended.is_set()
+
+
+async def test_gone_is_set_when_the_reader_has_ended_in_any_way() -> None:
+    _, transport = trio.testing.memory_stream_pair()
+    lane = _Collecting(transport)
+    stop = trio.Event()
+
+    async def read() -> None:
+        await stop.wait()
+        raise LookupError
+
+    async def start(reader: trio.Nursery) -> str:
+        reader.start_soon(read)
+        return "started"
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            assert await nursery.start(lane.run, start) == "started"
+            assert not lane.gone.is_set()
+            stop.set()
+
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
+        await run()
     assert lane.gone.is_set()
 
 

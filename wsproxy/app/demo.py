@@ -22,6 +22,7 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.errors import HandshakeRefused, WsproxyError
+from wsproxy.model import Kind
 from wsproxy.recording.reader import Recording
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.wire.upstream import open_upstream
@@ -127,19 +128,24 @@ async def run(recording: Path, directory: Path) -> Outcome:
     _say(f"               it takes {CAP} connections, and refuses more")
     served = [*f"--speed {SPEED} --clients {CAP} --settle {_SETTLE_SECONDS}".split()]
     capped = ["replay", str(recording), *served, "--max-clients", str(CAP)]
-    async with _wsproxy(directory, "exchange", *capped) as exchange:
+    async with _wsproxy(directory, "exchange", *capped) as (exchange, trading):
         refused = await _without_proxy(exchange, clients)
         _say(f"without proxy  {len(clients)} strategies connect: {refused} are refused")
         made = directory / "live"
         upstreams = [f"{venue}={exchange}/{venue}" for venue in ("binance", "coinbase")]
         limited = ["--max-connections", str(CAP), "--out", str(made)]
-        async with _wsproxy(directory, "record", "record", *upstreams, *limited) as proxy:
+        async with _wsproxy(directory, "proxy", "record", *upstreams, *limited) as (
+            proxy,
+            recorder,
+        ):
             _say(f"with wsproxy   {len(clients)} strategies connect to {proxy}")
-            live = await _trade(proxy, clients, "live")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_stop_after, trading, recorder, made)
+                live = await _trade(proxy, clients, "live")
     result = open_recording(made)
     everyone = ["--clients", str(len(clients)), "--settle", str(_SETTLE_SECONDS)]
     again = ["replay", str(made), "--speed", "max", *everyone]
-    async with _wsproxy(directory, "replay", *again) as replay:
+    async with _wsproxy(directory, "replay", *again) as (replay, _):
         _say(f"the replay     {made} at full speed to the same {len(clients)} strategies")
         replayed = await _trade(replay, clients, "replay")
     latencies = sorted(_latencies(result, clients, live))
@@ -161,8 +167,10 @@ async def run(recording: Path, directory: Path) -> Outcome:
 
 
 @asynccontextmanager
-async def _wsproxy(directory: Path, name: str, *arguments: str) -> AsyncIterator[str]:
-    """Run a wsproxy command on a free port; gives its address, then stops it with SIGTERM."""
+async def _wsproxy(
+    directory: Path, name: str, *arguments: str
+) -> AsyncIterator[tuple[str, trio.Process]]:
+    """Run a wsproxy command on a free port until it ends; gives its address."""
     log = directory / f"{name}.log"
     command = [sys.executable, "-m", "wsproxy", *arguments, "--listen", "127.0.0.1:0"]
     async with trio.open_nursery() as nursery:
@@ -177,18 +185,27 @@ async def _wsproxy(directory: Path, name: str, *arguments: str) -> AsyncIterator
         if not address:
             nursery.cancel_scope.cancel()
             raise DemoFailed(f"wsproxy {arguments[0]} did not start:\n{log.read_text()}")
-        try:
-            yield address
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with trio.move_on_after(_READY_SECONDS, shield=True):
-                await process.wait()
+        yield address, process
+        with trio.move_on_after(_READY_SECONDS):  # it ends by itself, or was told to
+            await process.wait()
+        nursery.cancel_scope.cancel()
 
 
 def _address(log: Path) -> str:
     """The address that a command said it listens on, without the venue; empty if it did not."""
     _, found, rest = log.read_text().partition("clients connect to ")
     return "/".join(rest.split()[0].split("/")[:3]) if found else ""
+
+
+async def _stop_after(trading: trio.Process, recorder: trio.Process, made: Path) -> None:
+    """Stop the proxy when the exchange has ended and its last message is recorded."""
+    await trading.wait()
+    closed = 0
+    with trio.move_on_after(_READY_SECONDS):
+        while closed < CAP:
+            await trio.sleep(0.2)
+            closed = sum(1 for _ in open_recording(made).messages(kinds=(Kind.CLOSED,)))
+    recorder.send_signal(signal.SIGTERM)
 
 
 async def _without_proxy(exchange: str, clients: Sequence[Strategy]) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import trio
@@ -15,7 +16,7 @@ from wsproxy.config import Serving, is_loopback
 from wsproxy.errors import ConfigError, ConnectionEnded
 from wsproxy.hub.events import ClientSaid
 from wsproxy.hub.hub import Hub
-from wsproxy.venues.base import PathRefused
+from wsproxy.venues.base import PathRefused, Session
 from wsproxy.wire.client import Client, Handshake, handshake
 
 log = logging.getLogger("wsproxy")
@@ -23,17 +24,27 @@ log = logging.getLogger("wsproxy")
 _GOODBYE_SECONDS = 2.0
 
 
-async def listen(serving: Serving) -> Sequence[trio.SocketListener]:
-    """Open the listening sockets; raises ConfigError with what to do about it."""
+@asynccontextmanager
+async def listening(serving: Serving) -> AsyncIterator[Sequence[trio.SocketListener]]:
+    """Hold the listening sockets; raises ConfigError with what to do about it."""
     host, port = serving.listen
     try:
-        return await trio.open_tcp_listeners(port, host=host)
+        listeners = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             what = "is in use: stop what listens there, or choose another with --listen"
         else:
             what = f"cannot be listened on: {error.strerror or error}"
-        raise ConfigError(f"{host}:{port} {what}") from error
+        raise ConfigError(f"{serving.listen} {what}") from error
+    try:
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.socket.close()
+
+
+class _Refused(Exception):
+    """A client is not let in: HTTP status and sentence."""
 
 
 class FrontDoor:
@@ -43,7 +54,6 @@ class FrontDoor:
         self._engine = engine
         self._serving = serving
         self._inside = 0
-        self.refused = 0
         self.accepting = trio.CancelScope()
         """Cancel it to accept nobody else; ``serve`` then returns when those inside have gone."""
 
@@ -75,51 +85,53 @@ class FrontDoor:
             ) as request:
                 if request is None:
                     return
-                refusal = self._refusal(request)
-                if refusal is not None:
-                    self.refused += 1
-                    log.info("client %s is refused: %d %s", request.remote, *refusal)
-                    await request.refuse(*refusal)
-                    return
-                venue, path = self._find(request.path)
                 try:
-                    session = self._engine.hubs[venue].venue.session(path, request.query)
-                except PathRefused as error:
-                    self.refused += 1
-                    await request.refuse(404, f"{error}")
+                    venue, session = self._admit(request)
+                except _Refused as refused:
+                    log.info("client %s is refused: %d %s", request.remote, *refused.args)
+                    await request.refuse(*refused.args)
                     return
                 self._inside += 1
                 try:
                     client = await request.accept()
                     patience.deadline = math.inf
-                    name = f"{request.remote} {request.path}"
+                    name = f"{request.remote} {venue}"  # a path can hold a secret
                     port = self._engine.join(venue, session, client, name)
                     await self._converse(self._engine.hubs[venue], port, client)
                 finally:
                     self._inside -= 1
 
-    def _refusal(self, request: Handshake) -> tuple[int, str] | None:
-        """Why a client is not let in: status and sentence."""
+    def _admit(self, request: Handshake) -> tuple[str, Session]:
+        """The venue that a client wants, and its side of that protocol; raises _Refused."""
         if request.origin is not None and not self._may_enter(request.origin):
-            return 403, f"a page of {request.origin} may not connect: see --allow-origin"
+            raise _Refused(403, f"a page of {request.origin} may not connect: see --allow-origin")
         if self._inside >= self._serving.max_clients:
-            return 503, f"all {self._serving.max_clients} places are taken: see --max-clients"
-        if self._find(request.path)[0] not in self._engine.hubs:
+            most = self._serving.max_clients
+            raise _Refused(503, f"all {most} places are taken: see --max-clients")
+        name, path = self._find(request.path)
+        if name not in self._engine.hubs:
             known = ", ".join(f"/{name}" for name in self._engine.hubs)
-            return 404, f"no venue at {request.path}: addresses here begin with {known}"
-        return None
+            why = f"no venue at {request.path}: addresses here begin with {known}"
+            raise _Refused(404, why)
+        try:
+            return name, self._engine.hubs[name].venue.session(path, request.query)
+        except PathRefused as error:
+            raise _Refused(404, str(error)) from None
 
     def _may_enter(self, origin: str) -> bool:
         if origin in self._serving.allow_origins:
             return True
-        host = urlsplit(origin).hostname or ""
+        try:
+            host = urlsplit(origin).hostname or ""
+        except ValueError:
+            return False
         return is_loopback(host) or host == self._serving.listen.host
 
     def _find(self, path: str) -> tuple[str, str]:
         """Venue and the venue's own path; with one venue its name may be left out."""
-        _, first, *rest = path.split("/", 2)
+        first, _, rest = path.removeprefix("/").partition("/")
         if first in self._engine.hubs:
-            return first, "/" + "".join(rest)
+            return first, "/" + rest
         if len(self._engine.hubs) == 1:
             return next(iter(self._engine.hubs)), path
         return first, path

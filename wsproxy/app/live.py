@@ -6,7 +6,7 @@ import itertools
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -14,16 +14,14 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.app.engine import Engine
-from wsproxy.app.listener import FrontDoor, listen
+from wsproxy.app.listener import FrontDoor
 from wsproxy.app.tape import Tape
-from wsproxy.app.upstream import Connections, tls_context
-from wsproxy.config import SECOND_NS, Address, Recording, Serving, Upstream
-from wsproxy.errors import ConfigError
+from wsproxy.app.upstream import Connections
+from wsproxy.config import SECOND_NS, Address, Serving, Upstream
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.hub.pool import Pool
-from wsproxy.recording.writer import Writer
 from wsproxy.venues.registry import venue
 
 log = logging.getLogger("wsproxy")
@@ -78,23 +76,21 @@ class Live:
 async def live(
     upstream: Upstream,
     serving: Serving,
-    recording: Recording | None,
-    writer: Writer | None,
+    listeners: Sequence[trio.SocketListener],
+    ssl_context: ssl.SSLContext,
+    tape: Tape | None,
 ) -> AsyncIterator[Live]:
     """Run the proxy for as long as the block lasts; leaving it drains in order.
 
     First no more clients are accepted and those connected are told to come back (1012), then the
-    connections to the venues close, then the tape writes the rest. Raises ConfigError for an
-    address that cannot be listened on, and RecordingError if the disk fails and ``recording``
-    wants the proxy to stop then.
+    connections to the venues close, then the tape writes the rest. Raises RecordingError
+    if the disk fails and the tape's settings want the proxy to stop then.
     """
-    listeners = await listen(serving)
     host, port = listeners[0].socket.getsockname()[:2]
     hubs = {
         setting.name: Hub(venue(setting.name), close_on_gap=upstream.close_on_gap)
         for setting in upstream.venues
     }
-    tape = None if writer is None or recording is None else Tape(writer, recording)
 
     def note(what: Note) -> None:
         if tape is not None:
@@ -117,9 +113,8 @@ async def live(
             disk.start_soon(tape.run)
         with tape or nullcontext():
             async with trio.open_nursery() as venues:
-                engine.upstreams = Connections(
-                    engine, tape, _urls(upstream, hubs), _tls(upstream), venues
-                )
+                urls = _urls(upstream, hubs)
+                engine.upstreams = Connections(engine, tape, urls, ssl_context, venues)
                 for hub in hubs.values():
                     venues.start_soon(engine.tick, hub)
                 for name, stream in upstream.subscribe:
@@ -148,11 +143,3 @@ def _urls(upstream: Upstream, hubs: dict[str, Hub]) -> dict[str, str]:
         setting.name: setting.url or hubs[setting.name].venue.profile.url
         for setting in upstream.venues
     }
-
-
-def _tls(upstream: Upstream) -> ssl.SSLContext:
-    path = upstream.ca_file
-    try:
-        return tls_context(None if path is None else str(path))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"--upstream-ca {path} holds no certificates: {error}") from error

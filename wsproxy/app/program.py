@@ -10,10 +10,13 @@ from pathlib import Path
 import trio
 
 from wsproxy.app import clock
-from wsproxy.app.live import Status, live
+from wsproxy.app.listener import listening
+from wsproxy.app.live import Live, Status, live
 from wsproxy.app.replaying import Replay
 from wsproxy.app.report import report, sentence
 from wsproxy.app.signals import wait_for_stop
+from wsproxy.app.tape import Tape
+from wsproxy.app.upstream import tls_context
 from wsproxy.config import Recording, Serving, Upstream, is_loopback
 from wsproxy.recording.reader import Recording as Reader
 from wsproxy.recording.writer import Writer, default_directory
@@ -28,21 +31,29 @@ async def run_live(
     upstream: Upstream, serving: Serving, recording: Recording | None, duration: float | None
 ) -> int:
     """``record`` (with a recording) and ``proxy`` (without); returns the exit code."""
-    writer = None if recording is None else _create(recording, upstream)
-    async with live(upstream, serving, recording, writer) as proxy:
-        if not is_loopback(proxy.address.host):
-            log.warning("listening on %s: other machines can connect", proxy.address.host)
-        prefixes = [f"ws://{proxy.address}/{setting.name}" for setting in upstream.venues]
-        log.info("clients connect to %s", " or ".join(prefixes))
-        if writer is not None:
-            log.info("recording to %s", writer.path.parent)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(report, proxy)
-            with trio.move_on_after(math.inf if duration is None else duration):
-                log.info("%s: stopping", await wait_for_stop())
-            nursery.cancel_scope.cancel()
-        status = proxy.status()
-    return _farewell(status, writer)
+    ssl_context = tls_context(upstream.ca_file)
+    async with listening(serving) as listeners:
+        # Last, so that what could not start leaves no recording behind.
+        tape = None if recording is None else Tape(_create(recording, upstream), recording)
+        async with live(upstream, serving, listeners, ssl_context, tape) as proxy:
+            if not is_loopback(proxy.address.host):
+                log.warning("listening on %s: other machines can connect", proxy.address.host)
+            prefixes = [f"ws://{proxy.address}/{setting.name}" for setting in upstream.venues]
+            log.info("clients connect to %s", " or ".join(prefixes))
+            if tape is not None:
+                log.info("recording to %s", tape.writer.path.parent)
+            await _serve(proxy, duration)
+            status = proxy.status()
+    return _farewell(status, tape)
+
+
+async def _serve(proxy: Live, duration: float | None) -> None:
+    """Report until the time is over or a signal comes."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(report, proxy)
+        with trio.move_on_after(math.inf if duration is None else duration):
+            log.info("%s: stopping", await wait_for_stop())
+        nursery.cancel_scope.cancel()
 
 
 def _create(recording: Recording, upstream: Upstream) -> Writer:
@@ -58,12 +69,13 @@ def _create(recording: Recording, upstream: Upstream) -> Writer:
     )
 
 
-def _farewell(status: Status, writer: Writer | None) -> int:
+def _farewell(status: Status, tape: Tape | None) -> int:
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     log.info("%s", sentence(status, 0))
-    if writer is None:
+    if tape is None:
         return 0
+    writer = tape.writer
     log.info(
         "%s: %s records, %.1f MB raw, %.1f MB on disk",
         writer.path.parent,
@@ -71,7 +83,7 @@ def _farewell(status: Status, writer: Writer | None) -> int:
         writer.raw_bytes / 1e6,
         writer.bytes_written / 1e6,
     )
-    return LOSSY if status.lost else 0
+    return LOSSY if tape.lost else 0
 
 
 async def run_replay(

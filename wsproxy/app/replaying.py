@@ -12,8 +12,9 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.app.engine import Delivery, Engine
-from wsproxy.app.listener import FrontDoor, listen
+from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.config import SECOND_NS, Address, Serving
+from wsproxy.errors import RecordingError
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, Instant
@@ -25,7 +26,6 @@ log = logging.getLogger("wsproxy")
 
 _HIGH_WATER_BYTES = 1 << 20
 """The timeline waits for clients that have more than this to read."""
-_GOODBYE_SECONDS = 3.0
 _RUN_BYTES = 128 << 10
 """As fast as possible, so much is routed before it is written."""
 
@@ -45,6 +45,8 @@ class Replay:
             self._hubs[name] = Hub(venue(name))
             held = frozenset(key.name for key in recording.streams if key.venue == name)
             self._hubs[name].play(held)
+        if not self._hubs:
+            raise RecordingError(f"{recording.path} holds no messages to replay")
         self._engine = Engine(
             self._hubs,
             outbox_bytes=sys.maxsize,  # the timeline waits for slow clients instead
@@ -138,15 +140,12 @@ class Replay:
         if self._start is not None:
             for _, batch in timeline(self._recording.batches(None, self._start), None):
                 self._hub(batch).route_named(batch)
-        listeners = await listen(serving)
-        host, port = listeners[0].socket.getsockname()[:2]
-        self.address = Address(host, port)
-        async with trio.open_nursery() as clients:
-            door = FrontDoor(self._engine, serving)
-            await clients.start(door.serve, listeners)
+        async with listening(serving) as listeners, trio.open_nursery() as clients:
+            host, port = listeners[0].socket.getsockname()[:2]
+            self.address = Address(host, port)
+            await clients.start(FrontDoor(self._engine, serving).serve, listeners)
             yield
-            door.accepting.cancel()
-            clients.cancel_scope.deadline = trio.current_time() + _GOODBYE_SECONDS
+            clients.cancel_scope.cancel()
 
 
 def _forget(what: Note) -> None:

@@ -8,7 +8,9 @@ the recording says so in a gap record as soon as it can.
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+import sys
+from collections import deque
+from collections.abc import Iterable
 from functools import partial
 
 import trio
@@ -24,6 +26,45 @@ log = logging.getLogger("wsproxy.tape")
 
 _SYNC_NS = SECOND_NS
 _DRAIN_SECONDS = 30.0
+_BLOCKS_AT_ONCE = 16
+"""How many blocks the thread is handed at most: between two of its turns the event loop has one."""
+
+
+class _Loss:
+    """What the recording lacks, until a gap record says so."""
+
+    def __init__(self) -> None:
+        self.since_ns = sys.maxsize
+        self.messages = 0
+        self.streams: set[str] = set()
+
+    def add(self, batches: Iterable[Batch]) -> None:
+        """Count batches in; gap records that were lost tell of streams, too."""
+        for batch in batches:
+            self.since_ns = min(self.since_ns, batch.wall_ns)
+            if batch.kind in (Kind.MESSAGE, Kind.GAP):
+                self.streams.update(name for names in batch.streams for name in names)
+            self.messages += _messages(batch)
+
+    def merge(self, other: _Loss) -> None:
+        """Count in what another says."""
+        self.since_ns = min(self.since_ns, other.since_ns)
+        self.messages += other.messages
+        self.streams |= other.streams
+
+    def __bool__(self) -> bool:
+        return self.since_ns < sys.maxsize
+
+    def gap(self) -> Batch:
+        """The record that tells of it."""
+        at, streams = clock.now(), tuple(sorted(self.streams))
+        why = "the disk was full or too slow"
+        payload = record.gap(streams, why, self.since_ns, self.messages)
+        return Batch(Kind.GAP, 0, at.wall_ns, at.mono_ns, [payload], None, [streams])
+
+
+def _messages(batch: Batch) -> int:
+    return len(batch.payloads) if batch.kind is Kind.MESSAGE else 0
 
 
 class Tape:
@@ -38,11 +79,11 @@ class Tape:
         self.lost = 0
         """Messages that the recording lacks."""
         self._settings = settings
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
         self._unnamed: Batch | None = None
-        self._lost_streams: Counter[str] = Counter()
-        self._lost_since: Instant | None = None
+        self._loss = _Loss()
+        self._complained = False
         self._synced_ns = 0
         self._closing = False
         self._wake = trio.Event()
@@ -63,18 +104,11 @@ class Tape:
 
     def append(self, batch: Batch) -> None:
         """Take a batch; whoever routes it may name its streams until the next await."""
-        self._settle_names()
         size = sum(map(len, batch.payloads))
         if self._bytes + size > self._settings.backlog_bytes:
-            if not self.lost:
-                log.error(
-                    "the disk is too slow: more than %d MB wait for it, messages are being lost "
-                    "to the recording",
-                    self._settings.backlog_bytes >> 20,
-                )
-            self._unnamed = batch
+            self._overrun(batch)
             return
-        self._batches.append(batch)
+        self._batches.append((batch, size))
         self._bytes += size
         if self._bytes >= self._settings.block_bytes:
             self._wake.set()
@@ -87,11 +121,15 @@ class Tape:
     async def run(self) -> None:
         """Write until the ``with`` block is left and nothing is pending.
 
-        Shielded: whatever stops the proxy, what was taken in is written. Raises RecordingError if
-        the disk fails and the settings want the proxy to stop then.
+        Shielded: whatever stops the proxy, what was taken in is written, unless the disk takes too
+        long for it. Raises RecordingError if the disk fails and the settings want the proxy to
+        stop then.
         """
         with self._scope:
             await self._run()
+        if self._scope.cancelled_caught:
+            self.lost += sum(_messages(batch) for batch, _ in self._batches)
+            log.error("gave up on the disk after %.0f s", _DRAIN_SECONDS)
 
     async def _run(self) -> None:
         while self._batches or not self._closing:
@@ -100,33 +138,49 @@ class Tape:
                     await self._wake.wait()
                 self._wake = trio.Event()
             await self._write_block()
-        if self._lost_since is not None:
+        self._settle_names()
+        if self._loss:
             await self._write_block()
         try:
             await trio.to_thread.run_sync(self.writer.close, limiter=self._limiter)
         except RecordingError as error:
-            self._failed([], error)
+            self._failed(error)
 
     async def _write_block(self) -> None:
-        block = self._take()
+        await (
+            trio.lowlevel.checkpoint_if_cancelled()
+        )  # the last chance to give up: no block in hand
+        self._settle_names()
+        told = _Loss()
+        if self._closing or self._bytes < self._settings.backlog_bytes // 2:
+            told, self._loss = self._loss, told
+        block = [told.gap()] if told else []
+        block += self._take()
+        records = self.writer.records
         write = partial(self._write, block, clock.now())
         try:
             await trio.to_thread.run_sync(write, limiter=self._limiter)
         except RecordingError as error:
-            self._failed(block, error)
+            written = self.writer.records - records
+            told = _Loss() if written else told
+            while written:
+                written -= len(block.pop(0).payloads)
+            told.add(block)
+            told.merge(self._loss)
+            self._loss = told
+            self.lost += sum(map(_messages, block))
+            self._failed(error)
+        else:
+            self._complained &= bool(self._loss)
 
     def _take(self) -> list[Batch]:
-        self._settle_names()
         block: list[Batch] = []
-        roomy = self._bytes < self._settings.backlog_bytes // 2
-        if self._lost_since is not None and (roomy or self._closing):
-            block.append(self._gap())
-        size = 0
-        while self._batches and size < self._settings.block_bytes:
-            batch = self._batches.popleft()
-            size += sum(map(len, batch.payloads))
+        taken = 0
+        while self._batches and taken < self._settings.block_bytes * _BLOCKS_AT_ONCE:
+            batch, size = self._batches.popleft()
+            taken += size
             block.append(batch)
-        self._bytes -= size
+        self._bytes -= taken
         return block
 
     def _write(self, block: list[Batch], now: Instant) -> None:
@@ -137,36 +191,31 @@ class Tape:
             self.writer.sync()
             self._synced_ns = now.mono_ns
 
+    def _overrun(self, batch: Batch) -> None:
+        self._complain(
+            f"the disk is too slow: more than {self._settings.backlog_bytes >> 20} MB wait for it, "
+            "messages are being lost to the recording"
+        )
+        if batch.kind is not Kind.MESSAGE:
+            self._loss.add([batch])
+            return
+        self.lost += len(batch.payloads)
+        self._settle_names()
+        self._unnamed = batch
+
     def _settle_names(self) -> None:
-        """Count a batch that was lost when it came: its streams are named by now."""
+        """Count in a batch that was lost when it came: its streams are named by now."""
         if self._unnamed is not None:
-            self._count_lost(self._unnamed)
+            self._loss.add([self._unnamed])
             self._unnamed = None
 
-    def _failed(self, block: list[Batch], error: RecordingError) -> None:
+    def _failed(self, error: RecordingError) -> None:
         if self._settings.stop_on_error:
             raise error
-        if not self.lost:
-            log.error("%s; the proxy goes on, the recording has a gap", error)
-        for batch in block:
-            self._count_lost(batch)
+        self._complain(f"{error}; the proxy goes on, the recording has a gap")
 
-    def _count_lost(self, batch: Batch) -> None:
-        if self._lost_since is None:
-            self._lost_since = Instant(batch.wall_ns, batch.mono_ns)
-        if batch.kind is Kind.MESSAGE:
-            self.lost += len(batch.payloads)
-            self._lost_streams.update(name for names in batch.streams for name in names)
-        elif batch.kind is Kind.GAP:
-            self._lost_streams.update(name for names in batch.streams for name in names)
-
-    def _gap(self) -> Batch:
-        assert self._lost_since is not None
-        streams = tuple(sorted(self._lost_streams))
-        missed = self._lost_streams.total()
-        why = "the disk was full or too slow"
-        payload = record.gap(streams, why, self._lost_since.wall_ns, missed)
-        self._lost_streams.clear()
-        self._lost_since = None
-        at = clock.now()
-        return Batch(Kind.GAP, 0, at.wall_ns, at.mono_ns, [payload], None, [streams])
+    def _complain(self, sentence: str) -> None:
+        """Once, until the recording is whole again."""
+        if not self._complained:
+            self._complained = True
+            log.error("%s", sentence)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+from contextlib import suppress
+from pathlib import Path
 
 import trio
 
@@ -12,7 +14,7 @@ from wsproxy.app import clock
 from wsproxy.app.engine import Engine
 from wsproxy.app.tape import Tape
 from wsproxy.config import SECOND_NS
-from wsproxy.errors import ConnectionEnded, HandshakeRefused
+from wsproxy.errors import ConfigError, ConnectionEnded, HandshakeRefused
 from wsproxy.hub.events import (
     CloseUpstream,
     OpenUpstream,
@@ -29,6 +31,8 @@ from wsproxy.wire.upstream import Upstream, open_upstream
 log = logging.getLogger("wsproxy")
 
 _OPEN_SECONDS = 15.0
+_GOODBYE_SECONDS = 2.0
+"""How long a connection that we close may wait for the venue: it may be dead."""
 
 Outgoing = SendUpstream | CloseUpstream
 
@@ -54,7 +58,8 @@ class Connections:
 
     def open(self, hub: Hub, command: OpenUpstream) -> None:
         """Start the task of a connection."""
-        self._nursery.start_soon(self._run, hub, command)
+        patience = self._opening[command.connection] = trio.CancelScope()
+        self._nursery.start_soon(self._run, hub, command, patience)
 
     def send(self, command: SendUpstream) -> None:
         """Send a message; the hub has at most one under way a connection."""
@@ -65,9 +70,9 @@ class Connections:
         if command.connection in self._outgoing:
             self._outgoing[command.connection].send_nowait(command)
         elif command.connection in self._opening:
-            self._opening[command.connection].cancel()
+            self._opening.pop(command.connection).cancel()
 
-    async def _run(self, hub: Hub, command: OpenUpstream) -> None:
+    async def _run(self, hub: Hub, command: OpenUpstream, patience: trio.CancelScope) -> None:
         number = command.connection
         name = hub.venue.profile.name
         url = self._urls[name] + command.endpoint
@@ -86,10 +91,9 @@ class Connections:
 
         ended = ConnectionEnded(1006, f"no handshake within {_OPEN_SECONDS:.0f} s", "us")
         opened = False
-        deadline = trio.current_time() + _OPEN_SECONDS
+        patience.deadline = trio.current_time() + _OPEN_SECONDS
         try:
-            with trio.CancelScope(deadline=deadline) as patience:
-                self._opening[number] = patience
+            with patience:
                 async with open_upstream(
                     url,
                     on_messages=on_messages,
@@ -99,9 +103,11 @@ class Connections:
                 ) as upstream:
                     patience.deadline = math.inf
                     opened = True
-                    ended = ConnectionEnded(1001, "the proxy stops", "us")
+                    ended = ConnectionEnded(1000, "the proxy stops", "us")
                     self._note(Kind.OPENED, number, record.opened())
                     ended = await self._pump(hub, number, upstream)
+            if patience.cancelled_caught and number in self._opening:
+                log.warning("%s: %s", name, ended.reason)
         except HandshakeRefused as refused:
             ended = ConnectionEnded(1006, str(refused), "peer" if refused.status else "network")
             log.warning("%s: %s", name, refused)
@@ -134,16 +140,17 @@ class Connections:
             match command:
                 case SendUpstream(number, payload):
                     self._note(Kind.REQUEST, number, payload)
-                    await upstream.send(payload)
+                    with suppress(ConnectionEnded):  # whoever waits for the end learns how
+                        await upstream.send(payload)
                 case CloseUpstream(_, code, reason):
-                    await upstream.aclose(code, reason)
+                    await _close(upstream, code, reason)
 
     async def _watch(self, upstream: Upstream, silence_ns: int) -> None:
         """A connection on which nothing at all comes for so long is dead."""
         while True:
             left_ns = upstream.heard_ns + silence_ns - clock.now().mono_ns
             if left_ns <= 0:
-                await upstream.aclose(1001, f"silent for {silence_ns // SECOND_NS} s")
+                await _close(upstream, 1001, f"silent for {silence_ns // SECOND_NS} s")
                 return
             await trio.sleep(left_ns / SECOND_NS)
 
@@ -152,12 +159,17 @@ class Connections:
             self._tape.note(kind, number, (), payload)
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """The system's certificate authorities, and those of ``ca_file``.
+async def _close(upstream: Upstream, code: int, reason: str) -> None:
+    with trio.move_on_after(_GOODBYE_SECONDS):
+        await upstream.aclose(code, reason)
 
-    Raises OSError or ssl.SSLError for a file that holds none.
-    """
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's certificate authorities, and those of ``ca_file``; raises ConfigError."""
     context = ssl.create_default_context()
     if ca_file is not None:
-        context.load_verify_locations(ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(f"--upstream-ca {ca_file} holds no certificates: {error}") from error
     return context

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wsproxy.cli.options import option
+from wsproxy.cli.options import Number, option
 from wsproxy.config import Upstream, VenueSetting, parse_venue
 from wsproxy.errors import ConfigError
 
@@ -24,7 +24,7 @@ _UPSTREAM = (
     ),
     option(
         "--linger",
-        type=click.FloatRange(0),
+        type=Number(0),
         default=Upstream.linger_seconds,
         show_default=True,
         metavar="SECONDS",
@@ -46,7 +46,7 @@ _UPSTREAM = (
     ),
     option(
         "--duration",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         metavar="SECONDS",
         help="Stop after so long.",
     ),

@@ -7,6 +7,7 @@ commands that serve, by a key of the ``--config`` file.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,20 @@ import click
 from wsproxy.config import Serving, parse_address, read_toml
 from wsproxy.errors import ConfigError, WsproxyError
 
+
+class Number(click.FloatRange):
+    """A finite number: float() takes "nan" and "inf", too."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Raises click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -24,20 +39,39 @@ def option(*names: str, **settings: Any) -> Decorator:
     """A click option that an environment variable can set too."""
     longest = max(names, key=len).split("/")[0].lstrip("-")
     settings.setdefault("envvar", "WSPROXY_" + longest.upper().replace("-", "_"))
+    settings.setdefault("show_envvar", True)
     return click.option(*names, **settings)
 
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    known = {parameter.name for parameter in ctx.command.params} - {"config", "help"}
+    known = {str(parameter.name): parameter for parameter in ctx.command.params}
+    del known["config"]
     with failing():
         settings = read_toml(path)
-        for key in settings:
-            if key not in known:
-                names = ", ".join(sorted(str(name) for name in known))
-                raise ConfigError(f"--config {path}: unknown key {key!r}; the keys are {names}")
-    ctx.default_map = settings
+        for key, value in settings.items():
+            said = key.replace("_", "-")
+            if key.replace("-", "_") not in known:
+                names = ", ".join(sorted(known)).replace("_", "-")
+                raise ConfigError(f"--config {path}: unknown key {said!r}; the keys are {names}")
+            wanted = _mismatch(known[key], value)
+            if wanted:
+                raise ConfigError(f"--config {path}: {said} has to be {wanted}, not {value!r}")
+    ctx.default_map = {key.replace("-", "_"): value for key, value in settings.items()}
+
+
+def _mismatch(parameter: click.Parameter, value: object) -> str:
+    """What a value from a TOML file should have been, if it is of the wrong type."""
+    if parameter.nargs == -1 or parameter.multiple:
+        is_good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return "" if is_good else "a list of texts"
+    match parameter.type:
+        case click.IntRange():
+            return "" if type(value) is int else "a whole number"
+        case Number():
+            return "" if type(value) in (int, float) else "a number"
+    return "" if isinstance(value, str) else "a text"
 
 
 config_option = click.option(
@@ -74,7 +108,7 @@ _SERVING = (
     ),
     option(
         "--outbox-mb",
-        type=click.FloatRange(0.001),
+        type=Number(0.001),
         default=Serving.outbox_bytes / 2**20,
         show_default=True,
         help="What may wait for one client before it is closed as lagging (1008).",

@@ -9,6 +9,7 @@ import click
 
 from wsproxy.cli.live import upstream, upstream_options
 from wsproxy.cli.options import (
+    Number,
     config_option,
     failing,
     log_to_stderr,
@@ -36,7 +37,7 @@ from wsproxy.config import Recording
 )
 @option(
     "--block-seconds",
-    type=click.FloatRange(0.01),
+    type=Number(0.01),
     default=Recording.block_seconds,
     show_default=True,
     help="Write at least so often: what a crash can cost.",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from wsproxy.cli.options import (
+    Number,
     config_option,
     failing,
     log_to_stderr,
@@ -53,7 +54,7 @@ def _speed(text: str) -> float | None:
 )
 @option(
     "--settle",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=0.5,
     show_default=True,
     metavar="SECONDS",

@@ -70,8 +70,10 @@ class ClientLane(Lane[trio.SocketStream]):
     async def aclose(self) -> None:
         """Close our side; the peer's is read to its end by the reader, then closed by the owner."""
         self.finish()
-        with suppress(*LOST):
-            await self._transport.send_eof()
+        # Not `send_eof`: trio-websocket may call this from two tasks at once.
+        with suppress(OSError):
+            self._transport.socket.shutdown(trio.socket.SHUT_WR)
+        await trio.lowlevel.checkpoint()
 
 
 class Client:
@@ -145,7 +147,9 @@ class Handshake:
         """Answer with status 101. Raises ConnectionEnded where the client has left."""
         lane = self._lane
         self._tasks.start_soon(lane.outbox.run)
-        proposal = await wrap_server_stream(self._tasks, lane)
+        proposal = await self._tasks.start(
+            lane.run, lambda reader: wrap_server_stream(reader, lane)
+        )
         try:
             websocket = await proposal.accept()
         except ConnectionClosed:
@@ -159,7 +163,7 @@ class Handshake:
 
     async def say_goodbye(self) -> None:
         """Close what was accepted with code 1001, if it is open, and wait for the client."""
-        if self._client is not None:
+        if self._client is not None and not self._lane.gone.is_set():
             await self._client.aclose(_GOING_AWAY, "")
             await self._lane.gone.wait()
 

@@ -12,7 +12,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -33,6 +33,7 @@ RECEIVE_BYTES = 256 * 1024
 LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a transport raises when the connection is gone."""
 
+Started = TypeVar("Started")
 Transport = TypeVar("Transport", bound=trio.abc.Stream)
 
 
@@ -40,8 +41,8 @@ class Lane(trio.abc.Stream, Generic[Transport]):
     """The receiving half, which both roles share.
 
     ``ended`` is set when no more messages come and what had to be said has been sent; ``gone``
-    when the peer has closed the transport too. ``heard_ns`` is the monotonic time at which
-    anything was last read.
+    when nobody reads any more, usually because the peer has closed the transport too. ``heard_ns``
+    is the monotonic time at which anything was last read.
     """
 
     def __init__(self, transport: Transport, max_message_bytes: int, *, peer_masks: bool) -> None:
@@ -82,6 +83,19 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         """No more messages will come."""
         self.ended.set()
 
+    async def run(
+        self,
+        start: Callable[[trio.Nursery], Awaitable[Started]],
+        *,
+        task_status: trio.TaskStatus[Started],
+    ) -> None:
+        """Run trio-websocket's reader, which ``start`` starts in the nursery that it is given."""
+        try:
+            async with trio.open_nursery() as reader:
+                task_status.started(await start(reader))
+        finally:
+            self.gone.set()
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give trio-websocket the next control frame; behind the last one, the end."""
         while True:
@@ -95,7 +109,6 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         self.end(1006, "no close frame came", "network")
         self.finish()
         await discard(self._transport)
-        self.gone.set()
         return b""
 
     async def _receive(self) -> bool:
@@ -108,6 +121,7 @@ class Lane(trio.abc.Stream, Generic[Transport]):
                 return False
             if not data:
                 return False
+        self.heard_ns = time.monotonic_ns()
         payloads, opcodes, controls, violation = self._splitter.feed(data)
         if payloads:
             await self.deliver(payloads, opcodes)
@@ -142,7 +156,8 @@ async def background() -> AsyncIterator[trio.Nursery]:
     """
     failure: Exception | None = None
     async with trio.open_nursery() as outer:
-        tasks = await outer.start(_shielded_nursery)
+        tasks = await outer.start(_nursery)
+        tasks.cancel_scope.shield = True
         try:
             yield tasks
         except Exception as exc:
@@ -153,8 +168,7 @@ async def background() -> AsyncIterator[trio.Nursery]:
         raise failure
 
 
-async def _shielded_nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+async def _nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.cancel_scope.shield = True
         task_status.started(nursery)
         await trio.sleep_forever()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -203,22 +204,26 @@ async def open_upstream(
             transport = await _encrypt(transport, address, ssl_context)
         lane = UpstreamLane(transport, on_messages, on_frame_sent, max_message_bytes)
         async with background() as tasks:
-            websocket = await wrap_client_stream(
-                tasks,
-                # Any trio.abc.Stream will do, says the documentation; the annotation is narrower.
-                cast("trio.SocketStream", lane),
-                address.host_header,
-                address.target,
-                extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+            websocket = await tasks.start(
+                lane.run,
+                partial(
+                    wrap_client_stream,
+                    # Documented to take any stream; only the annotation is narrower.
+                    stream=cast("trio.SocketStream", lane),
+                    host=address.host_header,
+                    resource=address.target,
+                    extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+                ),
             )
             upstream = Upstream(websocket, lane)
             lane.opened.set()
             try:
                 yield upstream
             finally:
-                with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                    await upstream.aclose()
-                    await lane.gone.wait()
+                if not lane.gone.is_set():
+                    with trio.move_on_after(GOODBYE_SECONDS, shield=True):
+                        await upstream.aclose()
+                        await lane.gone.wait()
     except ExceptionGroup as group:
         cause = _root(group)
         if upstream is not None:
