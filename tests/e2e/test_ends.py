@@ -76,7 +76,7 @@ def test_a_signal_ends_it_in_order(
     assert closed.seq == wsproxy.open(out).info.records - 1
     assert gaps(out) == {}
     assert exchange.peers[0].closed is not None
-    assert exchange.peers[0].closed[0] == 1001
+    assert exchange.peers[0].closed[0] == 1000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
