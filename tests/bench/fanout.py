@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -122,12 +121,20 @@ def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
     ) as process:
         try:
             yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.communicate(timeout=STALL_SECONDS)
-            finally:
-                process.kill()
+        except Exception as error:
+            error.add_note(f"{' '.join(command)} said:\n{_stopped(process)}")
+            raise
+        else:
+            _stopped(process)
+
+
+def _stopped(process: subprocess.Popen[str]) -> str:
+    """Stop a process; give what it had still to say."""
+    process.terminate()
+    try:
+        return process.communicate(timeout=STALL_SECONDS)[0]
+    finally:
+        process.kill()
 
 
 def _said(process: subprocess.Popen[str], pattern: str) -> str:

@@ -26,6 +26,7 @@ class Received:
         self.payloads: list[bytes] = []
         self.opcodes: list[bytes | None] = []
         self.sent = 0
+        self.controls = 0
         self._news = trio.Event()
 
     def on_messages(self, payloads: list[bytes], opcodes: bytes | None) -> None:
@@ -33,8 +34,9 @@ class Received:
         self.opcodes.append(opcodes)
         self._news.set()
 
-    def on_frame_sent(self) -> None:
+    def on_frame_sent(self, control: bool) -> None:
         self.sent += 1
+        self.controls += control
 
     async def wait_for(self, count: int) -> list[bytes]:
         while len(self.payloads) < count:
@@ -77,7 +79,7 @@ async def test_messages_both_ways_and_every_frame_is_counted() -> None:
         assert await received.wait_for(2) == [b"one", "zw\u00f6lf".encode()]
         assert received.sent == 2
         assert set(received.opcodes) == {None}
-    assert received.sent == 3
+    assert (received.sent, received.controls) == (3, 2)
 
 
 async def test_path_query_and_headers_arrive() -> None:

@@ -218,7 +218,7 @@ async def _without_proxy(exchange: str, clients: Sequence[Strategy]) -> int:
             async with open_upstream(
                 exchange + path,
                 on_messages=lambda payloads, opcodes: None,
-                on_frame_sent=lambda: None,
+                on_frame_sent=lambda control: None,
                 max_message_bytes=_MAX_BYTES,
             ):
                 outcomes.append(True)
@@ -262,7 +262,7 @@ async def _trade_one(address: str, client: Strategy, session: Session) -> None:
     async with open_upstream(
         address + client.path,
         on_messages=on_messages,
-        on_frame_sent=lambda: None,
+        on_frame_sent=lambda control: None,
         max_message_bytes=_MAX_BYTES,
     ) as connection:
         for request in client.requests:

@@ -86,8 +86,8 @@ class Connections:
                 self._tape.append(batch)
             self._engine.carry(hub, batch)
 
-        def on_frame_sent() -> None:
-            self._engine.dispatch(hub, UpstreamSent(number))
+        def on_frame_sent(control: bool) -> None:
+            self._engine.dispatch(hub, UpstreamSent(number, control))
 
         ended = ConnectionEnded(1006, f"no handshake within {_OPEN_SECONDS:.0f} s", "us")
         opened = False

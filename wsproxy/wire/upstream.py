@@ -20,6 +20,10 @@ from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
 OnMessages = Callable[[list[bytes], bytes | None], None]
 """Called with the payloads and opcodes (None where all are text) of each chunk."""
 
+OnFrameSent = Callable[[bool], None]
+"""Called for each frame that went out, with whether it was a control frame."""
+
+_CONTROL = 0x08  # the bit of the opcode that control frames have
 _MAX_HEAD_BYTES = 64 * 1024
 
 
@@ -34,7 +38,7 @@ class UpstreamLane(Lane[trio.abc.Stream]):
         self,
         transport: trio.abc.Stream,
         on_messages: OnMessages,
-        on_frame_sent: Callable[[], None],
+        on_frame_sent: OnFrameSent,
         max_message_bytes: int,
     ) -> None:
         super().__init__(transport, max_message_bytes, peer_masks=False)
@@ -69,7 +73,7 @@ class UpstreamLane(Lane[trio.abc.Stream]):
             self.end(1006, "no close frame came", "network")
             raise
         if is_frame:
-            self._on_frame_sent()
+            self._on_frame_sent(bool(data[0] & _CONTROL))
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the transport takes more."""
@@ -183,7 +187,7 @@ async def open_upstream(
     url: str,
     *,
     on_messages: OnMessages,
-    on_frame_sent: Callable[[], None],
+    on_frame_sent: OnFrameSent,
     max_message_bytes: int,
     ssl_context: ssl.SSLContext | None = None,
     headers: Sequence[tuple[str, str]] = (),

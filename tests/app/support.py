@@ -1,0 +1,117 @@
+"""What the tests of this room share: stand-ins for what is at the ends of the engine."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import trio
+
+from tests.hub.fake_venue import SECOND, FakeVenue
+from tests.hub.playbook import WALL_NS, messages
+from wsproxy.app.engine import Engine, Port
+from wsproxy.hub.events import CloseUpstream, Note, OpenUpstream, SendUpstream
+from wsproxy.hub.hub import Hub
+from wsproxy.hub.limits import Budget
+from wsproxy.model import Batch, ConnectionInfo, Instant, Kind
+from wsproxy.recording.writer import Writer
+from wsproxy.wire.client import Client
+
+
+def trio_time() -> Instant:
+    """The clock of the test, on both clocks of the proxy."""
+    mono_ns = round(trio.current_time() * SECOND)
+    return Instant(WALL_NS + mono_ns, mono_ns)
+
+
+class FakeClient(Client):
+    """Keeps what it is sent; if ``is_slow``, all of that is pending until it is drained."""
+
+    def __init__(self, *, is_slow: bool = False) -> None:
+        self.frames = b""
+        self.times: list[float] = []
+        self.is_slow = is_slow
+        self.drained = trio.Event()
+        self._pending = 0
+
+    @property
+    def texts(self) -> list[str]:
+        return [payload.decode() for payload in messages(self.frames)]
+
+    @property
+    def pending_bytes(self) -> int:
+        return self._pending
+
+    @property
+    def pending_since_ns(self) -> int | None:
+        return 0 if self._pending else None
+
+    def write_nowait(self, frames: bytes) -> None:
+        self.frames += frames
+        self.times.append(trio.current_time())
+        if self.is_slow:
+            self._pending += len(frames)
+
+    async def drain(self) -> None:
+        if self._pending:
+            await self.drained.wait()
+            self._pending = 0
+        await trio.lowlevel.checkpoint()
+
+
+class FakeUpstreams:
+    """Keeps what it is told, as the playbook of the hub writes it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def open(self, hub: Hub, command: OpenUpstream) -> None:
+        self.told.append(f"open {command.connection} {command.endpoint}")
+
+    def send(self, command: SendUpstream) -> None:
+        self.told.append(f"{command.connection}> {command.payload.decode()}")
+
+    def close(self, command: CloseUpstream) -> None:
+        self.told.append(f"close {command.connection}")
+
+
+class Stage:
+    """An engine with a hub of the fake venue, live, and what came out of it."""
+
+    def __init__(
+        self, *, outbox_bytes: int = 1000, linger_ns: int = 0, digest: bool = False
+    ) -> None:
+        self.hub = Hub(FakeVenue())
+        self.hub.go_live(
+            Budget(2, 1), linger_ns=linger_ns, numbers=itertools.count(1), jitter=lambda: 0.5
+        )
+        self.notes: list[Note] = []
+        self.engine = Engine(
+            {"fake": self.hub},
+            outbox_bytes=outbox_bytes,
+            note=self.notes.append,
+            time=trio_time,
+            digest=digest,
+        )
+        self.upstreams = self.engine.upstreams = FakeUpstreams()
+
+    def join(self, path: str, client: Client | None = None) -> Port:
+        session = self.hub.venue.session(path, "")
+        return self.engine.join("fake", session, client or FakeClient(), path)
+
+    def carry(self, *texts: str) -> None:
+        """One chunk from the venue, on connection 1."""
+        payloads = [text.encode() for text in texts]
+        self.engine.carry(self.hub, Batch(Kind.MESSAGE, 1, *trio_time(), payloads))
+
+
+def make_recording(directory: Path, *batches: tuple[float, str, tuple[str, ...]]) -> Path:
+    """A recording of the fake venue: seconds after its start, text, streams."""
+    with Writer.create(directory, venues=["fake"], wall_ns=WALL_NS, mono_ns=0) as writer:
+        writer.add_connection(ConnectionInfo(1, "fake", "ws://fake/"))
+        for seconds, text, streams in batches:
+            at_ns = round(seconds * SECOND)
+            writer.write(
+                [Batch(Kind.MESSAGE, 1, WALL_NS + at_ns, at_ns, [text.encode()], None, [streams])]
+            )
+    return directory
