@@ -49,7 +49,7 @@ def splitting(rounds: int) -> Rows:
 
 
 def recording(rounds: int, times: int) -> Rows:
-    """Records/s into a recording of so many minutes, and out of it."""
+    """Records/s into a recording and out of it; its traffic is a minute, so many times over."""
     traffic = batches() * times
     count = len(traffic)
     raw = sum(len(batch.payloads[0]) for batch in traffic)

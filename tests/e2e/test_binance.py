@@ -68,7 +68,7 @@ def test_everyone_gets_their_streams_of_real_traffic(
 
 @requires_traffic
 def test_everyone_gets_their_streams_of_a_busy_symbol(floor: TradingFloor, out: Path) -> None:
-    prove(floor, out, binance_script(BINANCE_BTC)[:12_000], clients=4)
+    prove(floor, out, binance_script(BINANCE_BTC)[:6_000], clients=4)
 
 
 def test_everyone_gets_their_streams_of_generated_traffic(

@@ -49,9 +49,7 @@ def test_a_kill_costs_no_more_than_was_promised(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(
-    number: signal.Signals, floor: TradingFloor, out: Path
-) -> None:
+def test_a_signal_ends_it_in_order(number: signal.Signals, floor: TradingFloor, out: Path) -> None:
     cues = trades("a@trade", 50_000, 100)
     exchange = BinanceExchange()
     with (

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_info(recording: Path) -> None:
 
 
 def test_cat(recording: Path) -> None:
-    ended = run("cat", str(recording), "--all")
+    ended = run("cat", str(recording))
     assert ended.code == 0
     lines = [json.loads(line) for line in ended.out.splitlines()]
     everything = list(wsproxy.open(recording).messages(kinds=None))
@@ -83,11 +84,11 @@ def test_cat(recording: Path) -> None:
 
 
 def test_cat_of_a_part(recording: Path) -> None:
-    everything = run("cat", str(recording), "--stream", "a@trade").out.splitlines()
+    cat = partial(run, "cat", str(recording), "--messages", "--stream", "a@trade")
+    everything = cat().out.splitlines()
     assert len(everything) == COUNT
     middle = json.loads(everything[COUNT // 2])["time"]
-    before = run("cat", str(recording), "--stream", "binance:a@trade", "--end", middle)
-    after = run("cat", str(recording), "--stream", "a@trade", "--start", middle)
+    before, after = cat("--end", middle), cat("--start", middle)
     assert [*before.out.splitlines(), *after.out.splitlines()] == everything
 
 

@@ -32,12 +32,7 @@ ENDS: dict[str, tuple[Fault, str]] = {
     "close": (lambda exchange, peer: exchange.close(peer, 1011, "maintenance"), "maintenance"),
     "abort": (lambda exchange, peer: exchange.abort(peer), "1006"),
     "half a frame": (lambda exchange, peer: exchange.drop_mid_frame(peer), "1006"),
-    "a masked frame": (lambda exchange, peer: exchange.send_bytes(peer, b"\x81\x80abcd"), "1002"),
     "no UTF-8": (lambda exchange, peer: exchange.send_bytes(peer, b"\x81\x01\xff"), "1007"),
-    "too long": (
-        lambda exchange, peer: exchange.send_bytes(peer, b"\x81\x7f\x00\x00\x00\x01" + bytes(4)),
-        "1009",
-    ),
 }
 
 

@@ -14,15 +14,15 @@ import click
 @click.option("--stream", multiple=True, metavar="[VENUE:]STREAM", help="Only this. Repeatable.")
 @click.option("--start", metavar="TIME", help="From here: ISO time, or +30s from the start.")
 @click.option("--end", metavar="TIME", help="Before this: ISO time, or +2m from the start.")
-@click.option("--all", "everything", is_flag=True, help="Events and requests, too.")
+@click.option("--messages", "only_messages", is_flag=True, help="Only what the venue sent.")
 def command(
     recording: Path,
     stream: tuple[str, ...],
     start: str | None,
     end: str | None,
-    everything: bool,
+    only_messages: bool,
 ) -> None:
-    """Print a recording's messages as NDJSON, one record a line.
+    """Print a recording's records as NDJSON, one a line.
 
     Keys: seq, time (ns since 1970, as text), kind, connection, stream (null, a name, or a list
     of names), and text, base64 or event.
@@ -33,7 +33,7 @@ def command(
     from wsproxy.recording.reader import open as open_recording
 
     with failing():
-        kinds = None if everything else (Kind.MESSAGE,)
+        kinds = (Kind.MESSAGE,) if only_messages else None
         records = open_recording(recording).messages(stream or None, start, end, kinds)
         try:
             write = sys.stdout.buffer.write

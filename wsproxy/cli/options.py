@@ -51,13 +51,13 @@ def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None)
     with failing():
         settings = read_toml(path)
         for key, value in settings.items():
-            said = key.replace("_", "-")
-            if key.replace("-", "_") not in known:
+            parameter = known.get(key.replace("-", "_"))
+            if parameter is None:
                 names = ", ".join(sorted(known)).replace("_", "-")
-                raise ConfigError(f"--config {path}: unknown key {said!r}; the keys are {names}")
-            wanted = _mismatch(known[key], value)
+                raise ConfigError(f"--config {path}: unknown key {key!r}; the keys are {names}")
+            wanted = _mismatch(parameter, value)
             if wanted:
-                raise ConfigError(f"--config {path}: {said} has to be {wanted}, not {value!r}")
+                raise ConfigError(f"--config {path}: {key} has to be {wanted}, not {value!r}")
     ctx.default_map = {key.replace("-", "_"): value for key, value in settings.items()}
 
 
