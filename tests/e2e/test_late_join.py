@@ -71,8 +71,9 @@ def prove_level2(
     assert exchange.times_subscribed["level2:BTC-USD"] == 1
     everybody = [first, *joined, after]
     for strategy in everybody:
-        assert level2_book(strategy).levels() == truth.levels()
-        assert level2_book(strategy).snapshots == 1
+        book = level2_book(strategy)
+        assert book.levels() == truth.levels()
+        assert book.snapshots == 1
 
     # Slower than it was, so that the last of them does not come too late.
     with wsproxy("replay", str(out), "--settle", "0", "--speed", "0.3") as process:

@@ -38,7 +38,7 @@ class Table:
             if key not in self.routes:
                 streams = self.venue.streams(key, "/")
                 self.routing.remember(self.routes, key, Route(streams, streams))
-            self.routing.spread(payload, self.routes[key])
+            self.routing.spread([payload], [self.routes[key]])
 
     def fetch(self) -> list[tuple[list[bytes], list[int]]]:
         return [(list(messages(f)), list(clients)) for f, clients in self.routing.deliveries()]
@@ -105,7 +105,7 @@ def test_what_has_a_number_and_what_has_none_keep_their_order() -> None:
 def test_only_what_is_delivered_from_here_counts_as_wanted() -> None:
     table = Table()
     table.place(1, "plain", "a", "b")
-    table.routing.spread(b"a+b 1", Route(("a", "b"), ("a",)))
+    table.routing.spread([b"a+b 1"], [Route(("a", "b"), ("a",))])
     assert table.fetch() == [([b"a 1"], [1])]
 
 

@@ -302,7 +302,7 @@ class Hub:
         match reading:
             case Data(streams):
                 names = tuple(stream for stream in streams if pool.owns(link, stream))
-                self._routing.spread(payload, Route(streams, names))
+                self._routing.spread([payload], [Route(streams, names)])
                 self._flush()
             case Notice(what):
                 self._broadcast(payload, [s for s in link.streams if pool.owns(link, s)])
@@ -346,25 +346,22 @@ class Hub:
         Returns the index of the first message that routing does not recognise: handle it as
         ``UpstreamSaid``, then go on behind it. ``len(batch.payloads)`` when all is done.
         """
-        payloads = batch.payloads
-        end = len(payloads)
+        payloads = batch.payloads[start:] if start else batch.payloads
         pool = self._pool
         link = pool.link(batch.connection) if pool is not None else None
         if pool is None or link is None:
-            return end
-        key_of, routes, names = self.venue.key, link.routes, batch.streams
-        spread = self._routing.spread
-        for index in range(start, end):
-            payload = payloads[index]
+            return len(batch.payloads)
+        key_of, known = self.venue.key, link.routes
+        routes: list[Route] = []
+        for payload in payloads:
             key = key_of(payload)
             if key is None:
-                end = index
                 break
-            route = routes.get(key) or self._new_route(pool, link, key)
-            names.append(route.streams)
-            spread(payload, route)
-        self.messages += end - start
-        return end
+            routes.append(known.get(key) or self._new_route(pool, link, key))
+        batch.streams += [route.streams for route in routes]
+        self._routing.spread(payloads, routes)
+        self.messages += len(routes)
+        return start + len(routes)
 
     def _new_route(self, pool: Pool, link: Link, key: bytes) -> Route:
         carried = self.venue.streams(key, link.endpoint)
@@ -375,13 +372,15 @@ class Hub:
 
     def route_named(self, batch: Batch) -> None:
         """Spread the messages of a recorded batch, whose streams are named already."""
-        routes, spread = self._named_routes, self._routing.spread
-        for payload, names in zip(batch.payloads, batch.streams, strict=False):
-            route = routes.get(names)
+        known = self._named_routes
+        routes: list[Route] = []
+        for names in batch.streams:
+            route = known.get(names)
             if route is None:
                 route = Route(names, names)
-                self._routing.remember(routes, names, route)
-            spread(payload, route)
+                self._routing.remember(known, names, route)
+            routes.append(route)
+        self._routing.spread(batch.payloads, routes)
         self.messages += len(batch.payloads)
 
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:

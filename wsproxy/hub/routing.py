@@ -13,7 +13,7 @@ from typing import TypeVar
 from wsproxy.venues.base import Body, Numbered, State, Venue
 from wsproxy.wire.frames import encode, header
 
-_MOST_ROUTES = 10_000
+_MOST_ROUTES = 100_000
 """Where messages carry many streams, the combinations are without end: start again then."""
 
 K = TypeVar("K", bound=Hashable)
@@ -196,19 +196,22 @@ class Routing:
 
     # --- messages ---
 
-    def spread(self, payload: bytes, route: Route) -> None:
-        """Give one message to every cohort of a route. Runs once a message."""
-        targets = route.targets
-        if targets is None:
-            targets = self._work_out(route)
-        for feed in route.feeds:
-            feed(payload)
-        for target in targets:
-            item = framed(self._render(payload, target.view, target.wanted))
-            for cohort in target.cohorts:
-                if not cohort.pending:
-                    self._touched.append(cohort)
-                cohort.pending.append(item)
+    def spread(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
+        """Give each message to every cohort of its route. The loop runs once a message."""
+        render, touched = self._render, self._touched
+        for payload, route in zip(payloads, routes, strict=False):
+            targets = route.targets
+            if targets is None:
+                targets = self._work_out(route)
+            for feed in route.feeds:
+                feed(payload)
+            for target in targets:
+                body = render(payload, target.view, target.wanted)
+                item = encode(body) if type(body) is bytes else body
+                for cohort in target.cohorts:
+                    if not cohort.pending:
+                        touched.append(cohort)
+                    cohort.pending.append(item)
 
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
         """Encoded frames and the clients to write them to, for all that was spread since."""

@@ -53,7 +53,10 @@ def header(length: int, opcode: int = TEXT) -> bytes:
 
 def encode(payload: bytes, opcode: int = TEXT) -> bytes:
     """Give a message as one frame of a server; the same bytes serve every client."""
-    return header(len(payload), opcode) + payload
+    length = len(payload)
+    if length < 2048 and opcode == TEXT:  # as in header(): a call would cost as much again
+        return _TEXT_HEADERS[length] + payload
+    return _header(length, opcode) + payload
 
 
 class Violation(NamedTuple):

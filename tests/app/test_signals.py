@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from wsproxy.app.signals import wait_for_stop
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """The handlers are as before, whatever a test does."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
+async def test_the_first_signal_is_named_and_the_second_one_kills(
+    nursery: trio.Nursery, number: signal.Signals
+) -> None:
+    names: list[str] = []
+
+    async def wait(*, task_status: trio.TaskStatus[None]) -> None:
+        names.append(await wait_for_stop(task_status=task_status))
+        nursery.cancel_scope.cancel()
+
+    await nursery.start(wait)
+    assert all(signal.getsignal(one) is not signal.SIG_DFL for one in STOPS)
+    signal.raise_signal(number)
+    with trio.fail_after(10), trio.CancelScope(shield=True):
+        while not names:
+            await trio.lowlevel.checkpoint()
+    assert names == [number.name]
+    assert all(signal.getsignal(one) is signal.SIG_DFL for one in STOPS)
+
+
+async def test_while_nobody_waits_signals_are_as_before() -> None:
+    before = [signal.getsignal(number) for number in STOPS]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await wait_for_stop()
+    assert [signal.getsignal(number) for number in STOPS] == before
