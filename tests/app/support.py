@@ -18,9 +18,14 @@ from wsproxy.recording.writer import Writer
 from wsproxy.wire.client import Client
 
 
-def trio_time() -> Instant:
+def seconds() -> float:
+    """Trio's time; in a test without Trio it stands still."""
+    return trio.current_time() if trio.lowlevel.in_trio_run() else 0.0
+
+
+def instant() -> Instant:
     """The clock of the test, on both clocks of the proxy."""
-    mono_ns = round(trio.current_time() * SECOND)
+    mono_ns = round(seconds() * SECOND)
     return Instant(WALL_NS + mono_ns, mono_ns)
 
 
@@ -48,7 +53,7 @@ class FakeClient(Client):
 
     def write_nowait(self, frames: bytes) -> None:
         self.frames += frames
-        self.times.append(trio.current_time())
+        self.times.append(seconds())
         if self.is_slow:
             self._pending += len(frames)
 
@@ -90,7 +95,7 @@ class Stage:
             {"fake": self.hub},
             outbox_bytes=outbox_bytes,
             note=self.notes.append,
-            time=trio_time,
+            time=instant,
             digest=digest,
         )
         self.upstreams = self.engine.upstreams = FakeUpstreams()
@@ -102,7 +107,7 @@ class Stage:
     def carry(self, *texts: str) -> None:
         """One chunk from the venue, on connection 1."""
         payloads = [text.encode() for text in texts]
-        self.engine.carry(self.hub, Batch(Kind.MESSAGE, 1, *trio_time(), payloads))
+        self.engine.carry(self.hub, Batch(Kind.MESSAGE, 1, *instant(), payloads))
 
 
 def make_recording(directory: Path, *batches: tuple[float, str, tuple[str, ...]]) -> Path:

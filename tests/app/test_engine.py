@@ -29,7 +29,7 @@ def subscribed(stage: Stage, *clients: FakeClient) -> None:
 # --- commands ----------------------------------------------------------------------------------
 
 
-async def test_commands_about_upstreams_go_to_whoever_has_them() -> None:
+def test_commands_about_upstreams_go_to_whoever_has_them() -> None:
     stage = Stage()
     port = stage.join("/a")
     stage.engine.dispatch(stage.hub, e.UpstreamOpened(1))
@@ -38,14 +38,14 @@ async def test_commands_about_upstreams_go_to_whoever_has_them() -> None:
     assert stage.upstreams.told == ["open 1 /", "1> +a #1", "close 1"]
 
 
-async def test_without_upstreams_commands_about_them_are_nobodys() -> None:
+def test_without_upstreams_commands_about_them_are_nobodys() -> None:
     stage = Stage()
     stage.engine.upstreams = None
     stage.join("/a")
     assert stage.upstreams.told == []
 
 
-async def test_a_reply_goes_to_its_client() -> None:
+def test_a_reply_goes_to_its_client() -> None:
     stage, one, two = Stage(), FakeClient(), FakeClient()
     port = stage.join("/", one)
     stage.join("/", two)
@@ -53,7 +53,7 @@ async def test_a_reply_goes_to_its_client() -> None:
     assert (one.texts, two.texts) == (["ok ?: "], [])
 
 
-async def test_a_client_that_the_hub_closes_is_cancelled_with_code_and_reason(
+def test_a_client_that_the_hub_closes_is_cancelled_with_code_and_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stage = Stage()
@@ -65,7 +65,7 @@ async def test_a_client_that_the_hub_closes_is_cancelled_with_code_and_reason(
     assert "client /a is closed: 1008 why" in caplog.messages
 
 
-async def test_notes_are_handed_on_and_warnings_are_logged(
+def test_notes_are_handed_on_and_warnings_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stage = Stage()
@@ -75,7 +75,7 @@ async def test_notes_are_handed_on_and_warnings_are_logged(
     assert caplog.messages == ["100% full"]
 
 
-async def test_every_event_is_a_change() -> None:
+def test_every_event_is_a_change() -> None:
     stage = Stage()
     before = stage.engine.changed
     stage.engine.dispatch(stage.hub, e.Tick())
@@ -86,7 +86,7 @@ async def test_every_event_is_a_change() -> None:
 # --- clients -----------------------------------------------------------------------------------
 
 
-async def test_clients_are_numbered_and_never_again() -> None:
+def test_clients_are_numbered_and_never_again() -> None:
     stage = Stage()
     ports = [stage.join("/"), stage.join("/")]
     stage.engine.leave(stage.hub, ports[1])
@@ -96,7 +96,7 @@ async def test_clients_are_numbered_and_never_again() -> None:
     assert list(stage.hub.clients) == [1, 3]
 
 
-async def test_what_a_client_was_sent_is_summed_up() -> None:
+def test_what_a_client_was_sent_is_summed_up() -> None:
     stage, client = Stage(digest=True), FakeClient()
     subscribed(stage, client)
     stage.carry("a 1", "a 2")
@@ -109,7 +109,7 @@ async def test_what_a_client_was_sent_is_summed_up() -> None:
     assert stage.engine.ports == {}
 
 
-async def test_nobody_sums_up_unless_that_is_wanted() -> None:
+def test_nobody_sums_up_unless_that_is_wanted() -> None:
     stage = Stage()
     port = stage.join("/")
     assert port.delivery is None
@@ -120,7 +120,7 @@ async def test_nobody_sums_up_unless_that_is_wanted() -> None:
 # --- messages ----------------------------------------------------------------------------------
 
 
-async def test_a_chunk_is_one_write_for_each_client() -> None:
+def test_a_chunk_is_one_write_for_each_client() -> None:
     stage, one, two = Stage(), FakeClient(), FakeClient()
     subscribed(stage, one, two)
     stage.carry("a 1", "a 2", "b 1")
@@ -128,14 +128,14 @@ async def test_a_chunk_is_one_write_for_each_client() -> None:
     assert len(one.times) == 1
 
 
-async def test_what_only_the_venue_understands_keeps_its_place() -> None:
+def test_what_only_the_venue_understands_keeps_its_place() -> None:
     stage, client = Stage(), FakeClient()
     subscribed(stage, client)
     stage.carry("a 1", "?!", "~a 2", "a 3", "!notice bye", "a 4")
     assert client.texts == ["a 1", "~a 2", "a 3", "!notice bye", "a 4"]
 
 
-async def test_a_reply_that_the_venue_made_possible_keeps_its_place() -> None:
+def test_a_reply_that_the_venue_made_possible_keeps_its_place() -> None:
     stage, client = Stage(), FakeClient()
     subscribed(stage, client)
     stage.engine.dispatch(stage.hub, e.ClientSaid(1, b"+b", TEXT))
@@ -143,7 +143,7 @@ async def test_a_reply_that_the_venue_made_possible_keeps_its_place() -> None:
     assert client.texts == ["a 1", "ok +b: a,b", "b 1", "a 2"]
 
 
-async def test_a_client_that_lags_is_closed_and_nobody_else() -> None:
+def test_a_client_that_lags_is_closed_and_nobody_else() -> None:
     stage, slow, good = Stage(outbox_bytes=9), FakeClient(is_slow=True), FakeClient()
     subscribed(stage, slow, good)
     stage.carry("a 1")
@@ -159,7 +159,7 @@ async def test_a_client_that_lags_is_closed_and_nobody_else() -> None:
 
 
 @pytest.mark.parametrize(("bound", "lags"), [(10, False), (9, True)])
-async def test_the_bound_itself_is_no_lag(bound: int, lags: bool) -> None:
+def test_the_bound_itself_is_no_lag(bound: int, lags: bool) -> None:
     stage, client = Stage(outbox_bytes=bound), FakeClient(is_slow=True)
     subscribed(stage, client)
     stage.carry("a 1", "a 2")

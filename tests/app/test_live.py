@@ -35,8 +35,13 @@ SERVING = Serving(listen=Address("127.0.0.1", 0))
 class FakeConnection(Connection):
     """A venue that grants everything, and sends one message a stream."""
 
-    def __init__(self, on_messages: Callable[[list[bytes], bytes | None], None]) -> None:
+    def __init__(
+        self,
+        on_messages: Callable[[list[bytes], bytes | None], None],
+        on_frame_sent: Callable[[bool], None],
+    ) -> None:
         self._on_messages = on_messages
+        self._on_frame_sent = on_frame_sent
         self.ended = trio.Event()
 
     @property
@@ -44,6 +49,8 @@ class FakeConnection(Connection):
         return 1 << 62
 
     async def send(self, payload: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self._on_frame_sent(False)
         names, _, number = payload[1:].partition(b" #")
         data = [name + b" 1" for name in names.split(b",")]
         self._on_messages([b"!ok " + number, *data], None)
@@ -66,10 +73,16 @@ class Venue:
 
     @asynccontextmanager
     async def open_upstream(
-        self, url: str, *, on_messages: Callable[[list[bytes], bytes | None], None], **_: Any
+        self,
+        url: str,
+        *,
+        on_messages: Callable[[list[bytes], bytes | None], None],
+        on_frame_sent: Callable[[bool], None],
+        **_: Any,
     ) -> AsyncIterator[Connection]:
         self.urls.append(url)
-        self.connections.append(FakeConnection(on_messages))
+        self.connections.append(FakeConnection(on_messages, on_frame_sent))
+        await trio.lowlevel.checkpoint()
         try:
             yield self.connections[-1]
         finally:
@@ -110,13 +123,13 @@ async def test_clients_are_told_then_upstreams_are_closed_then_the_tape_ends(
         really_close()
 
     monkeypatch.setattr(writer, "close", close)
-    async with trio.open_nursery() as nursery:
-        async with running("x", tape=Tape(writer, Recording())) as proxy:
-            venue.clients = lambda: proxy.status().clients
-            peers = [await connect(proxy, "/x/a") for _ in range(3)]
-            for peer in peers:
-                assert (await peer.frame()).data == b"a 1"
-                nursery.start_soon(peer.closed)
+    tape = Tape(writer, Recording())
+    async with trio.open_nursery() as nursery, running("x", tape=tape) as proxy:
+        venue.clients = lambda: proxy.status().clients
+        peers = [await connect(proxy, f"/x/{name}") for name in "abc"]
+        for name, peer in zip("abc", peers, strict=True):
+            assert (await peer.frame()).data == f"{name} 1".encode()
+            nursery.start_soon(peer.closed)
     for peer in peers:
         assert peer.protocol.close_rcvd is not None
         assert peer.protocol.close_rcvd.code == 1012
@@ -124,15 +137,9 @@ async def test_clients_are_told_then_upstreams_are_closed_then_the_tape_ends(
         await peer.stream.aclose()
     assert venue.history == ["upstream closed, 0 clients", "tape closed"]
     kinds = [message.kind for message in open_recording(tmp_path).messages(kinds=None)]
-    assert kinds == [
-        Kind.OPENED,
-        Kind.SUBSCRIBED,
-        Kind.REQUEST,
-        Kind.MESSAGE,
-        Kind.MESSAGE,
-        Kind.ACKNOWLEDGED,
-        Kind.CLOSED,
-    ]
+    assert kinds[0] is Kind.OPENED
+    assert kinds[-1] is Kind.CLOSED
+    assert kinds.count(Kind.MESSAGE) == 6  # an answer and a message for each
 
 
 async def test_the_status_is_in_numbers(venue: Venue) -> None:
@@ -143,7 +150,7 @@ async def test_the_status_is_in_numbers(venue: Venue) -> None:
             peer = await Peer.connect(stream, "/x/a,b")
             await peer.frame()
             await peer.frame()
-            assert proxy.status() == Status(1, 2, 1, 8, 2, 0, 0, None)
+            assert proxy.status() == Status(1, 2, 1, 8, 3, 0, 0, None)
             venue.connections[0].ended.set()
             closed = await peer.closed()
             assert closed is not None
@@ -166,7 +173,7 @@ async def test_streams_that_are_recorded_without_a_client(venue: Venue) -> None:
     async with running("x", "y", subscribe=(("y", "a"), ("y", "b@end"))) as proxy:
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(venue.urls) == ["ws://y/", "ws://y/end"]
-        assert proxy.status() == Status(0, 2, 2, 8, 2, 0, 0, None)
+        assert proxy.status() == Status(0, 2, 2, 8, 4, 0, 0, None)
 
 
 async def test_a_venue_is_reached_at_its_own_address_unless_told(venue: Venue) -> None:

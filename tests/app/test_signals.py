@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
+import trio.testing
 
 from wsproxy.app.signals import wait_for_stop
 
@@ -26,16 +27,18 @@ async def test_the_first_signal_is_named_and_the_second_one_kills(
 ) -> None:
     names: list[str] = []
 
-    async def wait(*, task_status: trio.TaskStatus[None]) -> None:
-        names.append(await wait_for_stop(task_status=task_status))
-        nursery.cancel_scope.cancel()
+    done = trio.Event()
 
-    await nursery.start(wait)
+    async def wait() -> None:
+        names.append(await wait_for_stop())
+        done.set()
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
     assert all(signal.getsignal(one) is not signal.SIG_DFL for one in STOPS)
     signal.raise_signal(number)
-    with trio.fail_after(10), trio.CancelScope(shield=True):
-        while not names:
-            await trio.lowlevel.checkpoint()
+    with trio.fail_after(10):
+        await done.wait()
     assert names == [number.name]
     assert all(signal.getsignal(one) is signal.SIG_DFL for one in STOPS)
 

@@ -89,10 +89,11 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @asynccontextmanager
 async def running(disk: Disk, settings: Recording = SETTINGS) -> AsyncIterator[Tape]:
+    tape = Tape(disk.writer, settings)
+    tape.connection(ConnectionInfo(1, "fake", "ws://fake"))
     async with trio.open_nursery() as nursery:
-        with Tape(disk.writer, settings) as tape:
-            tape.connection(ConnectionInfo(1, "fake", "ws://fake"))
-            nursery.start_soon(tape.run)
+        nursery.start_soon(tape.run)
+        with tape:
             await trio.testing.wait_all_tasks_blocked()
             yield tape
 

@@ -307,11 +307,10 @@ async def test_a_dead_venue_need_not_answer(
     if why == "silence":
         scene.upstream.heard = clock.now().mono_ns
 
-    async def then() -> None:
-        if why == "wish":
-            scene.connections.close(e.CloseUpstream(7, 1000, "enough"))
-
-    await scene.run(then)
+    else:
+        close = e.CloseUpstream(7, 1000, "enough")
+        scene.engine.on_opened = lambda: scene.connections.close(close)
+    await scene.run()
     assert scene.engine.heard == ["opened", "closed"]
 
 
@@ -324,12 +323,12 @@ async def test_a_dead_venue_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
         await Peer.accept(stream)
         await done.wait()  # reads nothing, so answers nothing
 
-    async with serving(silent) as port:
-        with trio.fail_after(10):
+    with trio.fail_after(10):
+        async with serving(silent) as port:
             async with trio.open_nursery() as nursery:
                 urls = {"fake": f"ws://127.0.0.1:{port}"}
                 Connections(engine, None, urls, None, nursery).open(hub, OPEN)
-        done.set()
+            done.set()
     assert engine.heard[0] == "opened"
     assert engine.heard[-1] == "closed"
     assert engine.ends == ["1001 us: silent for 0 s"]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["binanse"], "unknown venue 'binanse': did you mean binance?"),
+        (["xyz"], "unknown venue 'xyz': known are binance, coinbase"),
+        (["binance", "binance=ws://x"], "venue 'binance' is named twice"),
+        (
+            ["binance", "coinbase", "--max-connections", "1"],
+            "--max-connections 1 is too few for 2 venues: each needs one",
+        ),
+        (
+            ["binance", "--subscribe", "btcusdt@trade"],
+            "--subscribe 'btcusdt@trade': write binance:STREAM",
+        ),
+        (
+            ["binance", "--subscribe", "coinbase:heartbeats"],
+            "--subscribe 'coinbase:heartbeats': write binance:STREAM",
+        ),
+    ],
+)
+def test_settings_that_cannot_be(
+    run: Run, called: list[tuple[Any, ...]], arguments: list[str], sentence: str
+) -> None:
+    result = run("record", *arguments)
+    assert (result.exit_code, result.stderr) == (2, f"Error: {sentence}\n")
+    assert called == []
+
+
+def test_a_stream_is_named_as_the_venue_names_it(run: Run, called: list[tuple[Any, ...]]) -> None:
+    run("record", "binance", "--subscribe", "binance:btcusdt@trade")
+    assert called[0][0].subscribe == (("binance", "btcusdt@trade"),)
+
+
+def test_a_stream_that_the_venue_does_not_have(run: Run) -> None:
+    result = run("record", "binance", "--subscribe", "binance:BTC")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: --subscribe 'binance:BTC': ")
