@@ -148,7 +148,7 @@ class Handshake:
         lane = self._lane
         self._tasks.start_soon(lane.outbox.run)
         proposal = await self._tasks.start(
-            lane.run, lambda reader: wrap_server_stream(reader, lane)
+            lane.run_reader, lambda reader: wrap_server_stream(reader, lane)
         )
         try:
             websocket = await proposal.accept()

@@ -83,7 +83,7 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         """No more messages will come."""
         self.ended.set()
 
-    async def run(
+    async def run_reader(
         self,
         start: Callable[[trio.Nursery], Awaitable[Started]],
         *,

@@ -209,7 +209,7 @@ async def open_upstream(
         lane = UpstreamLane(transport, on_messages, on_frame_sent, max_message_bytes)
         async with background() as tasks:
             websocket = await tasks.start(
-                lane.run,
+                lane.run_reader,
                 partial(
                     wrap_client_stream,
                     # Documented to take any stream; only the annotation is narrower.
