@@ -137,7 +137,7 @@ async def test_gone_is_set_when_the_reader_has_ended_in_any_way() -> None:
 
     async def run() -> None:
         async with trio.open_nursery() as nursery:
-            assert await nursery.start(lane.run, start) == "started"
+            assert await nursery.start(lane.run_reader, start) == "started"
             assert not lane.gone.is_set()
             stop.set()
 
