@@ -52,7 +52,10 @@ def test_venues(text: str, setting: VenueSetting) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "host:80", "http://host", "ws://", "ws://host:99999", "ws://host/?q=1", "ws://a:b@host"],
+    [
+        *("", "host:80", "http://host", "ws://", "ws://host:99999", "ws://host/?q=1"),
+        *("ws://a:b@host", "ws://:b@host"),
+    ],
 )
 def test_what_is_no_address_of_a_venue(url: str) -> None:
     with pytest.raises(ConfigError, match="the address of binance"):

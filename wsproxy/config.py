@@ -97,7 +97,7 @@ def parse_venue(text: str) -> VenueSetting:
         usable = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username:
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(
             f"{text!r}: the address of {name} has to be like wss://host:port, without a query"
         )

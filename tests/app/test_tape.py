@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -192,7 +193,15 @@ async def test_what_the_disk_does_not_take_in_time_is_counted_and_told(
         ("MESSAGE", "kept again", "a"),
     ]
     assert len(errors(caplog)) == 1
-    assert "too slow" in errors(caplog)[0]
+    assert "wait for the disk" in errors(caplog)[0]
+
+
+async def test_a_disk_that_is_too_slow_stops_the_proxy_where_that_is_wanted(disk: Disk) -> None:
+    tape = Tape(disk.writer, replace(SETTINGS, stop_on_error=True))
+    tape.append(message("kept", "a", size=900))
+    tape.note(Kind.ACKNOWLEDGED, 1, ("c",), b"x" * 200)  # an event alone stops nothing
+    with pytest.raises(RecordingError, match="cannot be written in time: more than 0 MB wait"):
+        tape.append(message("lost", "a", size=200))
 
 
 async def test_a_batch_is_named_to_its_end_before_it_counts_as_lost(disk: Disk) -> None:

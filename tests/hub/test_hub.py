@@ -10,7 +10,7 @@ from tests.hub.playbook import Play
 from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
-from wsproxy.model import Batch, Instant, Kind
+from wsproxy.model import BINARY, TEXT, Batch, Instant, Kind
 from wsproxy.venues.binance import Binance
 from wsproxy.venues.coinbase import Coinbase
 
@@ -511,3 +511,16 @@ def test_two_venues_share_the_cap() -> None:
     assert budget.used == 2
     assert one.say(3, "+a@y") == ["open 4 /y"]
     assert one.mono_ns == 10 * SECOND
+
+
+def test_a_binary_message_is_nobodys() -> None:
+    """Clients are sent text frames, which a binary payload may break: text is UTF-8."""
+    play = Play()
+    play.drive(play.join(1, "/a"))
+    payloads = [b"a 1", b"a \xff", b"a 3"]
+    batch = Batch(Kind.MESSAGE, 1, *play.now, payloads, bytes([TEXT, BINARY, TEXT]))
+    assert play.hub.route(batch) == 1
+    assert play.do(e.UpstreamSaid(batch, 1)) == ["c1< a 1"]
+    assert play.hub.route(batch, 2) == 3
+    assert play.fetch() == ["c1< a 3"]
+    assert batch.streams == [("a",), (), ("a",)]

@@ -6,6 +6,7 @@ from typing import Any
 from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import Play
 from wsproxy.hub import events as e
+from wsproxy.hub.limits import Budget
 from wsproxy.venues.base import Rate
 
 # --- placement ---------------------------------------------------------------------------------
@@ -218,6 +219,19 @@ def test_a_keepalive_that_was_not_answered_is_asked_for_again() -> None:
     assert play.wait(10) == ["1> -beat #2"]
     play.sent(1)
     assert play.venue_says(1, "!ok 2") == ["1> +beat #3"]
+
+
+def test_a_refused_keepalive_that_nobody_waits_for_is_forgotten_with_its_connection() -> None:
+    budget = Budget(1, 2)
+    play = beating(budget=budget)
+    play.join(1, "/")
+    play.say(1, "+beat")
+    play.opened(1)
+    play.sent(1)
+    assert [line.split()[0] for line in play.wait(10)] == ["c1<", "close"]
+    play.closed(1)
+    assert budget.take(first=True)  # another venue was waiting for it
+    assert play.say(1, "+a")[0].startswith("c1< no +a: a would need one more")
 
 
 # --- answers that list everything --------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,13 @@ def test_addresses(path: str, query: str, view: str, streams: tuple[str, ...]) -
 def test_addresses_that_binance_does_not_have(path: str, query: str) -> None:
     with pytest.raises(PathRefused):
         BinanceSession(path, query)
+
+
+def test_an_address_that_is_refused_is_not_quoted() -> None:
+    """The refusal is logged, and a path can hold a listen key."""
+    with pytest.raises(PathRefused) as refused:
+        BinanceSession("/userData/secret", "")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -154,14 +162,14 @@ def test_the_view_changes_when_the_request_is_accepted() -> None:
         (b"", 3, "Invalid JSON", b"null"),
         (b"hello", 3, "Invalid JSON", b"null"),
         (b'{"method":"SUBSCRIBE","params":["a@trade"],"id":1', 3, "Invalid JSON", b"null"),
-        (b'{"method":"\xff","id":1}', 2, "unknown variant", b"1"),
+        (b'{"method":"\xff","id":1}', 2, "method must be a string", b"1"),
         (b"[1]", 2, "expected an object", b"null"),
         (b'{"id":1}', 2, "missing field `method`", b"1"),
         (b'{"method":"SUBSCRIPE","id":1}', 2, "unknown variant `SUBSCRIPE`, expected", b"1"),
-        (b'{"method":7,"id":1}', 2, "unknown variant `7`", b"1"),
+        (b'{"method":7,"id":1}', 2, "method must be a string", b"1"),
         (b'{"method":"SUBSCRIBE","id":1}', 2, "params must be a list", b"1"),
         (b'{"method":"SUBSCRIBE","params":"a@trade","id":1}', 2, "params must be a list", b"1"),
-        (b'{"method":"SUBSCRIBE","params":[7],"id":1}', 2, "7 names no stream", b"1"),
+        (b'{"method":"SUBSCRIBE","params":[7],"id":1}', 2, "must be a list of streams", b"1"),
         (b'{"method":"SUBSCRIBE","params":["btcusdt"],"id":1}', 2, "names no stream", b"1"),
         (b'{"method":"SUBSCRIBE","params":["a@b?c=d"],"id":1}', 2, "names no stream", b"1"),
         (b'{"method":"SUBSCRIBE","params":["a@b\\n"],"id":1}', 2, "names no stream", b"1"),
@@ -195,6 +203,13 @@ def test_nonsense_earns_the_venues_errors(
     assert msg in error["msg"]
     assert reply.endswith(b',"id":%b}' % request_id)
     assert session.view == "raw"
+
+
+@pytest.mark.parametrize("text", [b'{"method":%b}', b'{"method":"SUBSCRIBE","params":[%b]}'])
+def test_nonsense_may_be_nested_to_any_depth(text: bytes) -> None:
+    """Some depth is the deepest that can be read, and nothing more can be done with it."""
+    for depth in range(1, sys.getrecursionlimit()):
+        ask(BinanceSession("/ws", ""), text % (b"[" * depth + b"]" * depth))
 
 
 _json = st.recursive(

@@ -173,6 +173,9 @@ def test_the_backlog_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         frame("l2_data", {"type": "update", "product_id": "BTC-USD"}),
         frame("l2_data", {"product_id": "BTC-USD", "updates": []}),
         book("update", ("bid", "much", "1")),
+        book("update", ("bid", "NaN", "1")),
+        book("update", ("bid", "sNaN", "1")),
+        book("update", ("offer", "Infinity", "1")),
         book("update", ("bid", "1", "1"))[:-4],
     ],
 )

@@ -141,10 +141,15 @@ class Engine:
 
     def perform(self, hub: Hub, commands: Iterable[Command]) -> None:
         """Do what a hub says."""
+        lagging: list[Port] = []
         for command in commands:
             match command:
                 case SendClient(client, frames):
-                    self.ports[client].write(frames)
+                    port = self.ports[client]
+                    # Before, because one reply, with snapshots, may be more than the bound.
+                    if port.client.pending_bytes > self._outbox_bytes:
+                        lagging.append(port)
+                    port.write(frames)
                 case CloseClient(client, code, reason):
                     log.info("client %s is closed: %d %s", self.ports[client].name, code, reason)
                     self.ports[client].close = (code, reason)
@@ -157,6 +162,7 @@ class Engine:
                     self._perform_upstream(self.upstreams, hub, command)
         self.changed.set()
         self.changed = trio.Event()
+        self._tell_lagging(hub, lagging)
 
     def _perform_upstream(self, upstreams: Upstreams, hub: Hub, command: Command) -> None:
         match command:
@@ -199,6 +205,9 @@ class Engine:
                 port.write(frames)
                 if port.client.pending_bytes > bound:
                     lagging.append(port)
+        self._tell_lagging(hub, lagging)
+
+    def _tell_lagging(self, hub: Hub, lagging: Iterable[Port]) -> None:
         for port in lagging:
             since_ns = port.client.pending_since_ns
             age_ns = 0 if since_ns is None else clock.now().mono_ns - since_ns

@@ -41,8 +41,11 @@ class Replay:
         self._venues = {number: info.venue for number, info in recording.connections.items()}
         self._slow: set[int] = set()
         self._hubs: dict[str, Hub] = {}
-        for name in sorted({key.venue for key in recording.streams}):
-            self._hubs[name] = Hub(venue(name))
+        for name in sorted({key.venue for key in recording.streams} - {""}):
+            try:
+                self._hubs[name] = Hub(venue(name))
+            except ValueError as error:
+                raise RecordingError(f"{recording.path} cannot be replayed: {error}") from None
             held = frozenset(key.name for key in recording.streams if key.venue == name)
             self._hubs[name].play(held)
         if not self._hubs:

@@ -7,10 +7,9 @@ import signal
 import trio
 
 
-async def wait_for_stop(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> str:
+async def wait_for_stop() -> str:
     """Return the name of the first SIGINT or SIGTERM; a second one then kills the process."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        task_status.started()
         async for number in received:
             name = signal.Signals(number).name
             break

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from functools import partial
 
@@ -31,36 +31,43 @@ _BLOCKS_AT_ONCE = 16
 
 
 class _Loss:
-    """What the recording lacks, until a gap record says so."""
+    """What the recording lacks, by connection, until gap records say so."""
 
     def __init__(self) -> None:
         self.since_ns = sys.maxsize
-        self.messages = 0
-        self.streams: set[str] = set()
+        self.messages: Counter[int] = Counter()
+        self.streams: dict[int, set[str]] = {}
 
     def add(self, batches: Iterable[Batch]) -> None:
         """Count batches in; gap records that were lost tell of streams, too."""
         for batch in batches:
             self.since_ns = min(self.since_ns, batch.wall_ns)
+            streams = self.streams.setdefault(batch.connection, set())
             if batch.kind in (Kind.MESSAGE, Kind.GAP):
-                self.streams.update(name for names in batch.streams for name in names)
-            self.messages += _messages(batch)
+                streams.update(name for names in batch.streams for name in names)
+            self.messages[batch.connection] += _messages(batch)
 
     def merge(self, other: _Loss) -> None:
         """Count in what another says."""
         self.since_ns = min(self.since_ns, other.since_ns)
-        self.messages += other.messages
-        self.streams |= other.streams
+        self.messages.update(other.messages)
+        for connection, streams in other.streams.items():
+            self.streams.setdefault(connection, set()).update(streams)
 
     def __bool__(self) -> bool:
         return self.since_ns < sys.maxsize
 
-    def gap(self) -> Batch:
-        """The record that tells of it."""
-        at, streams = clock.now(), tuple(sorted(self.streams))
-        why = "the disk was full or too slow"
-        payload = record.gap(streams, why, self.since_ns, self.messages)
-        return Batch(Kind.GAP, 0, at.wall_ns, at.mono_ns, [payload], None, [streams])
+    def gaps(self) -> list[Batch]:
+        """The records that tell of it: one a connection, because streams are a connection's."""
+        at, why = clock.now(), "the disk was full or too slow"
+        gaps = []
+        for connection, names in self.streams.items():
+            streams, missed = tuple(sorted(names)), self.messages[connection]
+            payload = record.gap(streams, why, self.since_ns, missed)
+            gaps.append(
+                Batch(Kind.GAP, connection, at.wall_ns, at.mono_ns, [payload], None, [streams])
+            )
+        return gaps
 
 
 def _messages(batch: Batch) -> int:
@@ -103,7 +110,10 @@ class Tape:
         self.writer.add_connection(info)
 
     def append(self, batch: Batch) -> None:
-        """Take a batch; whoever routes it may name its streams until the next await."""
+        """Take a batch; whoever routes it may name its streams until the next await.
+
+        Raises RecordingError if the disk is too slow and the settings want the proxy to stop then.
+        """
         size = sum(map(len, batch.payloads))
         if self._bytes + size > self._settings.backlog_bytes:
             self._overrun(batch)
@@ -147,14 +157,13 @@ class Tape:
             self._failed(error)
 
     async def _write_block(self) -> None:
-        await (
-            trio.lowlevel.checkpoint_if_cancelled()
-        )  # the last chance to give up: no block in hand
+        # The last chance to give up at the deadline: no block is in hand.
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._settle_names()
         told = _Loss()
         if self._closing or self._bytes < self._settings.backlog_bytes // 2:
             told, self._loss = self._loss, told
-        block = [told.gap()] if told else []
+        block = told.gaps()
         block += self._take()
         records = self.writer.records
         write = partial(self._write, block, clock.now())
@@ -192,10 +201,10 @@ class Tape:
             self._synced_ns = now.mono_ns
 
     def _overrun(self, batch: Batch) -> None:
-        self._complain(
-            f"the disk is too slow: more than {self._settings.backlog_bytes >> 20} MB wait for it, "
-            "messages are being lost to the recording"
-        )
+        waiting = f"more than {self._settings.backlog_bytes >> 20} MB wait for the disk"
+        if self._settings.stop_on_error and batch.kind is Kind.MESSAGE:
+            raise RecordingError(f"{self.writer.path} cannot be written in time: {waiting}")
+        self._complain(f"{waiting}: messages are being lost to the recording")
         if batch.kind is not Kind.MESSAGE:
             self._loss.add([batch])
             return

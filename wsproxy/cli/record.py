@@ -44,7 +44,7 @@ from wsproxy.config import Recording
 )
 @option(
     "--block-kb",
-    type=click.IntRange(1, 65536),
+    type=click.IntRange(1, 16384),
     default=Recording.block_bytes >> 10,
     show_default=True,
     help="... and whenever so much has come. Larger blocks compress better.",

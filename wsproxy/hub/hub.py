@@ -32,12 +32,13 @@ from wsproxy.hub.link import Link
 from wsproxy.hub.pool import Pool
 from wsproxy.hub.routing import Route, Routing, framed
 from wsproxy.hub.supply import Catalogue, Refusal, Supply
-from wsproxy.model import Batch, Instant, Kind
+from wsproxy.model import BINARY, Batch, Instant, Kind
 from wsproxy.recording import events as record
 from wsproxy.venues.base import (
     Body,
     Data,
     Notice,
+    Reading,
     Request,
     Session,
     Unknown,
@@ -297,7 +298,10 @@ class Hub:
         if link is None:
             return
         payload = batch.payloads[position]
-        reading = self.venue.read(payload, link.endpoint)
+        if batch.opcodes is not None and batch.opcodes[position] == BINARY:
+            reading: Reading = Unknown("a binary message")  # clients are sent text, which is UTF-8
+        else:
+            reading = self.venue.read(payload, link.endpoint)
         names: tuple[str, ...] = ()
         match reading:
             case Data(streams):
@@ -347,6 +351,9 @@ class Hub:
         ``UpstreamSaid``, then go on behind it. ``len(batch.payloads)`` when all is done.
         """
         payloads = batch.payloads[start:] if start else batch.payloads
+        binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
+        if binary >= 0:
+            payloads = payloads[: binary - start]
         pool = self._pool
         link = pool.link(batch.connection) if pool is not None else None
         if pool is None or link is None:

@@ -259,6 +259,7 @@ class Pool:
         self._budget.give_back(last=not self.links)
         if self.owns(link, self._keepalive):
             del self._home[self._keepalive]
+            self._unwanted.pop(self._keepalive, None)
             for other in self.links:
                 if self._keepalive in other.streams:
                     self._home.setdefault(self._keepalive, other)

@@ -80,7 +80,7 @@ class BinanceSession:
         elif kind == "stream" and not segments:
             names = options.get("streams", "").split("/")
         else:
-            raise PathRefused(f"Binance streams are at /ws and /stream, not at {path}")
+            raise PathRefused("Binance streams are at /ws and /stream")
         unit = options.get("timeUnit", "MILLISECOND").upper()
         if unit not in ("MILLISECOND", "MICROSECOND"):
             raise PathRefused("timeUnit is MILLISECOND or MICROSECOND")
@@ -123,11 +123,12 @@ class BinanceSession:
     def _change(
         self, kind: Literal["subscribe", "unsubscribe"], params: object, request_id: bytes
     ) -> Request:
-        if not isinstance(params, list):
+        # Only texts are quoted in errors: the repr of what is nested deeply fails.
+        if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
             msg = "Invalid request: params must be a list of streams"
             return _query(_Wrong(request_id, 2, msg))
         for name in params:
-            if not isinstance(name, str) or not is_stream(name):
+            if not is_stream(name):
                 return _query(_Wrong(request_id, 2, f"Invalid request: {name!r} names no stream"))
         changed = _Changed(request_id)
         if not params:
@@ -165,6 +166,8 @@ def _property(method: object, params: object, request_id: bytes) -> _Answer:
     """What to answer to the methods that are about the session and to unknown ones."""
     if method == "LIST_SUBSCRIPTIONS":
         return _Listed(request_id)
+    if not isinstance(method, str):
+        return _Wrong(request_id, 2, "Invalid request: method must be a string")
     if method not in _METHODS:
         known = ", ".join(f"`{name}`" for name in _METHODS)
         msg = f"Invalid request: unknown variant `{method}`, expected one of {known}"

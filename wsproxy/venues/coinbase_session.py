@@ -51,7 +51,7 @@ class CoinbaseSession:
 
     def __init__(self, path: str) -> None:
         if path not in ("", "/"):
-            raise PathRefused(f"Coinbase Advanced Trade is at /, not at {path}")
+            raise PathRefused("Coinbase Advanced Trade is at /")
         # A client may ask for BTC-USD and BTC-USDC: one stream, two entries in the replies.
         self._spellings: dict[str, dict[str, None]] = {}
 

@@ -63,6 +63,8 @@ class Book:
         for level in _levels(event["updates"]):
             side = self._bids if level.side == "bid" else self._offers
             price = Decimal(level.price_level)
+            if not price.is_finite():
+                raise InvalidOperation(f"a price of {level.price_level}")
             if level.new_quantity.strip("0."):
                 side[price] = level
             else:
