@@ -36,6 +36,7 @@ class FakeClient(Client):
         self.frames = b""
         self.times: list[float] = []
         self.is_slow = is_slow
+        self.since_ns = 0
         self.drained = trio.Event()
         self._pending = 0
 
@@ -49,7 +50,7 @@ class FakeClient(Client):
 
     @property
     def pending_since_ns(self) -> int | None:
-        return 0 if self._pending else None
+        return self.since_ns if self._pending else None
 
     def write_nowait(self, frames: bytes) -> None:
         self.frames += frames
@@ -110,13 +111,14 @@ class Stage:
         self.engine.carry(self.hub, Batch(Kind.MESSAGE, 1, *instant(), payloads))
 
 
-def make_recording(directory: Path, *batches: tuple[float, str, tuple[str, ...]]) -> Path:
-    """A recording of the fake venue: seconds after its start, text, streams."""
+def make_recording(
+    directory: Path,
+    *batches: tuple[float, str, tuple[str, ...]] | tuple[float, str, tuple[str, ...], Kind],
+) -> Path:
+    """A recording of the fake venue: seconds after its start, text, streams, kind (a message)."""
     with Writer.create(directory, venues=["fake"], wall_ns=WALL_NS, mono_ns=0) as writer:
         writer.add_connection(ConnectionInfo(1, "fake", "ws://fake/"))
-        for seconds, text, streams in batches:
-            at_ns = round(seconds * SECOND)
-            writer.write(
-                [Batch(Kind.MESSAGE, 1, WALL_NS + at_ns, at_ns, [text.encode()], None, [streams])]
-            )
+        for seconds, text, streams, *kinds in batches:
+            at_ns, kind = round(seconds * SECOND), Kind(kinds[0]) if kinds else Kind.MESSAGE
+            writer.write([Batch(kind, 1, WALL_NS + at_ns, at_ns, [text.encode()], None, [streams])])
     return directory

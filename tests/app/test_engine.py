@@ -11,6 +11,7 @@ import trio.testing
 
 from tests.app.support import FakeClient, Stage
 from tests.hub.fake_venue import SECOND
+from wsproxy.app import clock
 from wsproxy.hub import events as e
 from wsproxy.hub.link import ACK_TIMEOUT_NS
 from wsproxy.model import TEXT, Kind
@@ -164,6 +165,27 @@ def test_the_bound_itself_is_no_lag(bound: int, lags: bool) -> None:
     subscribed(stage, client)
     stage.carry("a 1", "a 2")
     assert (stage.engine.ports[1].close is not None) is lags
+
+
+@pytest.mark.parametrize(("messages", "lags"), [(8, False), (9, True)])
+def test_a_young_backlog_may_be_four_times_the_bound(messages: int, lags: bool) -> None:
+    stage, client = Stage(outbox_bytes=10), FakeClient(is_slow=True)
+    client.since_ns = clock.now().mono_ns + SECOND  # however slow this machine is
+    subscribed(stage, client)
+    stage.carry(*(f"a {index}" for index in range(messages)))
+    assert (stage.engine.ports[1].close is not None) is lags
+
+
+def test_a_client_that_reads_no_replies_lags_too() -> None:
+    stage, slow = Stage(outbox_bytes=9), FakeClient(is_slow=True)
+    port = stage.join("/", slow)
+    for _ in range(2):
+        stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"?", TEXT))
+    assert port.close is None
+    stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"?", TEXT))
+    assert port.close is not None
+    assert port.close[0] == 1008
+    assert port.close[1].startswith("lagging: ")
 
 
 # --- time --------------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from wsproxy.app.replaying import Replay
 from wsproxy.config import Address, Serving
 from wsproxy.errors import RecordingError
 from wsproxy.hub.events import ClientSaid
-from wsproxy.model import TEXT
+from wsproxy.model import TEXT, Kind
 from wsproxy.recording.reader import open as open_recording
+from wsproxy.venues.registry import venue as real_venue
 
 SERVING = Serving(listen=Address("127.0.0.1", 0))
 A, B = ("a",), ("b",)
@@ -63,6 +64,41 @@ def say(replay: Replay, port: Port, text: str) -> None:
 def test_a_recording_without_messages(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="holds no messages to replay"):
         replay_of(make_recording(tmp_path / "empty", (0, "!ok 1", ())))
+
+
+def test_a_venue_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_recording(tmp_path / "recording", (0, "a 0", A))
+    monkeypatch.setattr(module, "venue", real_venue)
+    with pytest.raises(RecordingError, match="cannot be replayed: there is no venue 'fake'"):
+        replay_of(path)
+
+
+async def test_quiet_streams_are_there_and_refused_ones_are_not(tmp_path: Path) -> None:
+    replay = replay_of(
+        make_recording(
+            tmp_path / "recording",
+            (0, "?", ("a", "quiet"), Kind.ACKNOWLEDGED),
+            (0, "?", ("bad",), Kind.REFUSED),
+            (1, "a 0", A),
+        )
+    )
+    for stream, reply in (("quiet", "ok +quiet: quiet"), ("bad", "no +bad: ")):
+        client = FakeClient()
+        say(replay, join(replay, "/", client), f"+{stream}")
+        assert client.texts[0].startswith(reply), client.texts
+
+
+async def test_behind_a_gap_a_late_joiner_is_not_told_what_was_true_before(tmp_path: Path) -> None:
+    book = ("book",)
+    path = make_recording(
+        tmp_path / "recording", (0, "book 0", book), (1, "?", book, Kind.GAP), (2, "a 0", A)
+    )
+    for start, known in ((WALL_NS + SECOND, True), (WALL_NS + 2 * SECOND, False)):
+        replay = replay_of(path, start)
+        async with replay.serve(SERVING):
+            client = FakeClient()
+            say(replay, join(replay, "/", client), "+book")
+            assert any(text.startswith("snapshot") for text in client.texts) is known, client.texts
 
 
 # --- the beginning -----------------------------------------------------------------------------

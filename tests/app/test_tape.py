@@ -217,6 +217,17 @@ async def test_a_batch_is_named_to_its_end_before_it_counts_as_lost(disk: Disk) 
     assert disk.gaps() == [(["a", "b"], 7, 3)]
 
 
+async def test_gaps_are_told_for_each_connection(disk: Disk) -> None:
+    """Streams are a connection's: of connection 0 they would belong to no venue."""
+    async with running(disk) as tape:
+        tape.connection(ConnectionInfo(2, "other", "ws://other"))
+        for connection in (1, 2):
+            batch = message("x", "a", size=10_000_000)
+            batch.connection = connection
+            tape.append(batch)
+    assert {str(key) for key in open_recording(disk.directory).streams} == {"fake:a", "other:a"}
+
+
 async def test_a_message_larger_than_the_backlog_is_told_even_at_the_very_end(disk: Disk) -> None:
     async with running(disk) as tape:
         disk.hang()

@@ -141,3 +141,15 @@ def test_the_log_goes_to_stderr_a_line_a_message(capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     assert out == ""
     assert click.unstyle(err)[8:] == " INFO    5 messages\n"
+
+
+def test_what_others_said_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("wsproxy")
+    before = logger.handlers[:], logger.level
+    try:
+        log_to_stderr()
+        logger.warning("%s", "the venue says \x1b[2J\nfake line")
+    finally:
+        logger.handlers[:], logger.level = before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("the venue says \ufffd[2J\ufffdfake line")

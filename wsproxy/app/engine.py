@@ -37,6 +37,10 @@ from wsproxy.wire.client import Client
 
 log = logging.getLogger("wsproxy")
 
+_BURST_NS = SECOND_NS
+_BURST = 4
+"""For so long an outbox may hold this many times its bound: books that a client just asked for."""
+
 
 class Delivery(NamedTuple):
     """What a client was sent: all data frames, in order."""
@@ -209,7 +213,7 @@ class Engine:
 
     def _tell_lagging(self, hub: Hub, lagging: Iterable[Port]) -> None:
         for port in lagging:
-            since_ns = port.client.pending_since_ns
+            pending_bytes, since_ns = port.client.pending_bytes, port.client.pending_since_ns
             age_ns = 0 if since_ns is None else clock.now().mono_ns - since_ns
-            lagged = ClientLagged(port.number, port.client.pending_bytes, age_ns)
-            self.dispatch(hub, lagged)
+            if age_ns >= _BURST_NS or pending_bytes > _BURST * self._outbox_bytes:
+                self.dispatch(hub, ClientLagged(port.number, pending_bytes, age_ns))

@@ -21,6 +21,8 @@ from wsproxy.wire.client import Client, Handshake, handshake
 
 log = logging.getLogger("wsproxy")
 
+_MOST_HANDSHAKES = 1_000
+"""Sockets that connect and say nothing must not use up the file descriptors."""
 _GOODBYE_SECONDS = 2.0
 
 
@@ -53,6 +55,7 @@ class FrontDoor:
     def __init__(self, engine: Engine, serving: Serving) -> None:
         self._engine = engine
         self._serving = serving
+        self._open = 0
         self._inside = 0
         self.accepting = trio.CancelScope()
         """Cancel it to accept nobody else; ``serve`` then returns when those inside have gone."""
@@ -72,10 +75,16 @@ class FrontDoor:
                 )
 
     async def _serve_client(self, stream: trio.SocketStream) -> None:
+        if self._open - self._inside >= _MOST_HANDSHAKES:
+            await trio.aclose_forcefully(stream)
+            return
+        self._open += 1
         try:
             await self._shake_hands(stream)
         except (trio.BrokenResourceError, ConnectionEnded):
             log.debug("a client vanished during its handshake")
+        finally:
+            self._open -= 1
 
     async def _shake_hands(self, stream: trio.SocketStream) -> None:
         deadline = trio.current_time() + self._serving.handshake_seconds
@@ -111,8 +120,7 @@ class FrontDoor:
         name, path = self._find(request.path)
         if name not in self._engine.hubs:
             known = ", ".join(f"/{name}" for name in self._engine.hubs)
-            why = f"no venue at {request.path}: addresses here begin with {known}"
-            raise _Refused(404, why)
+            raise _Refused(404, f"no venue there: addresses begin with {known}")
         try:
             return name, self._engine.hubs[name].venue.session(path, request.query)
         except PathRefused as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,7 +16,7 @@ from wsproxy.config import SECOND_NS, Address, Serving
 from wsproxy.errors import RecordingError
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
-from wsproxy.model import Batch, Instant
+from wsproxy.model import Batch, Instant, Kind
 from wsproxy.recording.reader import Recording
 from wsproxy.replay.timeline import timeline
 from wsproxy.venues.registry import venue
@@ -46,13 +45,12 @@ class Replay:
                 self._hubs[name] = Hub(venue(name))
             except ValueError as error:
                 raise RecordingError(f"{recording.path} cannot be replayed: {error}") from None
-            held = frozenset(key.name for key in recording.streams if key.venue == name)
-            self._hubs[name].play(held)
+            self._hubs[name].play(_held(recording, name))
         if not self._hubs:
             raise RecordingError(f"{recording.path} holds no messages to replay")
         self._engine = Engine(
             self._hubs,
-            outbox_bytes=sys.maxsize,  # the timeline waits for slow clients instead
+            outbox_bytes=serving.outbox_bytes,  # of replies; the timeline waits for slow clients
             note=_forget,
             time=self._now,
             digest=True,
@@ -103,8 +101,7 @@ class Replay:
                 await self._write(is_paced=speed is not None)
                 await trio.sleep_until(due)
             self._position_ns = batch.wall_ns
-            self._hub(batch).route_named(batch)
-            count += len(batch.payloads)
+            count += self._route(batch)
             unwritten += sum(map(len, batch.payloads))
             if unwritten >= _RUN_BYTES:
                 await self._write(is_paced=speed is not None)
@@ -119,8 +116,14 @@ class Replay:
             port.close = (1000, "the replay is over")
             port.scope.cancel()
 
-    def _hub(self, batch: Batch) -> Hub:
-        return self._hubs[self._venues[batch.connection]]
+    def _route(self, batch: Batch) -> int:
+        """Give messages to their hub, or tell it of a gap; returns how many messages it were."""
+        hub = self._hubs[self._venues[batch.connection]]
+        if batch.kind is Kind.GAP:
+            hub.missed(stream for streams in batch.streams for stream in streams)
+            return 0
+        hub.route_named(batch)
+        return len(batch.payloads)
 
     async def _write(self, *, is_paced: bool) -> None:
         for hub in self._hubs.values():
@@ -142,13 +145,24 @@ class Replay:
         """
         if self._start is not None:
             for _, batch in timeline(self._recording.batches(None, self._start), None):
-                self._hub(batch).route_named(batch)
+                self._route(batch)
         async with listening(serving) as listeners, trio.open_nursery() as clients:
             host, port = listeners[0].socket.getsockname()[:2]
             self.address = Address(host, port)
             await clients.start(FrontDoor(self._engine, serving).serve, listeners)
             yield
             clients.cancel_scope.cancel()
+
+
+def _held(recording: Recording, venue_name: str) -> frozenset[str]:
+    """The streams of a venue that came, or were granted and stayed quiet; not the refused ones."""
+    streams = {key: info for key, info in recording.streams.items() if key.venue == venue_name}
+    held = {key.name for key, info in streams.items() if info.messages}
+    quiet = [key for key, info in streams.items() if not info.messages]
+    if quiet:
+        for granted in recording.messages(quiet, kinds=(Kind.ACKNOWLEDGED,)):
+            held.update(granted.streams)
+    return frozenset(held)
 
 
 def _forget(what: Note) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wsproxy.cli.options import Number, option
+from wsproxy.cli.options import DEFAULT_OUTBOX_MB, Number, option
 from wsproxy.config import Upstream, VenueSetting, parse_venue
 from wsproxy.errors import ConfigError
 
@@ -37,6 +37,14 @@ _UPSTREAM = (
         show_default=True,
         help="When messages were missed: close the clients concerned with 1012, so that they "
         "start afresh, or leave them connected.",
+    ),
+    option(
+        "--outbox-mb",
+        type=Number(0.001),
+        default=DEFAULT_OUTBOX_MB,
+        show_default=True,
+        help="What may wait for one client for more than a second, for a moment four times as "
+        "much, before it is closed as lagging (1008).",
     ),
     option(
         "--upstream-ca",

@@ -85,6 +85,8 @@ config_option = click.option(
     help="Take settings from a TOML file: keys are the option names.",
 )
 
+DEFAULT_OUTBOX_MB = Serving.outbox_bytes / 2**20
+
 _SERVING = (
     option(
         "--listen",
@@ -106,13 +108,6 @@ _SERVING = (
         show_default=True,
         help="Clients served at once; more are refused with HTTP 503.",
     ),
-    option(
-        "--outbox-mb",
-        type=Number(0.001),
-        default=Serving.outbox_bytes / 2**20,
-        show_default=True,
-        help="What may wait for one client before it is closed as lagging (1008).",
-    ),
 )
 
 
@@ -129,7 +124,7 @@ def serving(options: dict[str, Any]) -> Serving:
         listen=parse_address(options["listen"]),
         allow_origins=tuple(options["allow_origin"]),
         max_clients=options["max_clients"],
-        outbox_bytes=int(options["outbox_mb"] * 2**20),
+        outbox_bytes=int(options.get("outbox_mb", DEFAULT_OUTBOX_MB) * 2**20),
     )
 
 
@@ -172,13 +167,21 @@ def run(program: Callable[[], Awaitable[int]]) -> NoReturn:
         sys.exit(trio.run(program))
 
 
+class _Printable(logging.Formatter):
+    """What a venue or a client said must not write to the terminal as it likes."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        record.message = "".join(
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in record.message
+        )
+        return super().formatMessage(record)
+
+
 def log_to_stderr() -> None:
     """One line a message, behind the live line if there is one."""
     handler = logging.StreamHandler()
     clear = "\r\033[K" if sys.stderr.isatty() else ""
-    handler.setFormatter(
-        logging.Formatter(f"{clear}%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    )
+    handler.setFormatter(_Printable(f"{clear}%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("wsproxy")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -34,16 +34,7 @@ from wsproxy.hub.routing import Route, Routing, framed
 from wsproxy.hub.supply import Catalogue, Refusal, Supply
 from wsproxy.model import BINARY, Batch, Instant, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import (
-    Body,
-    Data,
-    Notice,
-    Reading,
-    Request,
-    Session,
-    Unknown,
-    Venue,
-)
+from wsproxy.venues.base import Body, Data, Notice, Reading, Request, Session, Unknown, Venue
 
 PIN_RETRY_NS = 60_000_000_000
 """How long until a stream that is to be recorded, and was refused, is asked for again."""
@@ -389,6 +380,11 @@ class Hub:
             routes.append(route)
         self._routing.spread(batch.payloads, routes)
         self.messages += len(batch.payloads)
+
+    def missed(self, streams: Iterable[str]) -> None:
+        """A recording has a gap here: what is known of these streams is not true any more."""
+        for stream in streams:
+            self._routing.forget(stream)
 
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
         """Encoded frames, and the clients to write them to, of all that was routed since.

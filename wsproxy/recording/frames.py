@@ -21,8 +21,7 @@ VERSION = (1, 0)
 
 SKIPPABLE = 0x184D2A57
 SEEK_TABLE = 0x184D2A5E
-ZSTD = 0xFD2FB528
-"""Magic numbers of zstd's frames (RFC 8878): ours, the seekable format's, and compressed data."""
+"""Magic numbers of zstd's frames (RFC 8878): ours, and the seekable format's."""
 
 HEAD = b"WSPH"
 BLOCK_HEAD = b"WSPB"

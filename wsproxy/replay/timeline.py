@@ -16,7 +16,7 @@ class Due(NamedTuple):
 
 
 def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
-    """The messages of a recording in order, each with its due time at this speed.
+    """The messages and gaps of a recording in order, each with its due time at this speed.
 
     What belongs to no stream (the venue's replies to the recorder) is left out. ``speed`` None
     is as fast as possible: everything is due at once. Due times are offsets from the first
@@ -35,8 +35,8 @@ def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
 
 
 def _with_streams(batch: Batch) -> Batch | None:
-    """Only the messages that carry a stream; None if there are none."""
-    if batch.kind is not Kind.MESSAGE:
+    """Only the messages and gaps that concern a stream; None if there are none."""
+    if batch.kind not in (Kind.MESSAGE, Kind.GAP):
         return None
     if all(batch.streams):
         return batch

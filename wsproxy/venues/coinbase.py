@@ -42,7 +42,7 @@ PROFILE = Profile(
     connects=Rate(8, _SECOND),
     silence_ns=30 * _SECOND,
     keepalive=frames.HEARTBEATS,
-    max_message_bytes=64 * 1024 * 1024,
+    max_message_bytes=32 * 1024 * 1024,
     facts=(
         Fact(
             "at most 8 connections and 8 unauthenticated messages per second and IP address",
