@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 
 from wsproxy.app import clock
+from wsproxy.app.heap import keep_buffers
 from wsproxy.app.listener import listening
 from wsproxy.app.live import Live, Status, live
 from wsproxy.app.replaying import Replay
@@ -31,6 +32,7 @@ async def run_live(
     upstream: Upstream, serving: Serving, recording: Recording | None, duration: float | None
 ) -> int:
     """``record`` (with a recording) and ``proxy`` (without); returns the exit code."""
+    keep_buffers()
     ssl_context = tls_context(upstream.ca_file)
     async with listening(serving) as listeners:
         # Last, so that what could not start leaves no recording behind.
@@ -97,6 +99,7 @@ async def run_replay(
     settle_seconds: float,
 ) -> int:
     """``replay``: serve, wait for the clients, play, report; returns the exit code."""
+    keep_buffers()
     replay = Replay(recording, serving, start)
     async with replay.serve(serving):
         prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
