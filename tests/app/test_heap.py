@@ -14,8 +14,8 @@ from wsproxy.app.heap import keep_buffers
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(200):
-        bytearray(b"x") * (1 << 18)
+    for _ in range(20):
+        [bytearray(b"x") * (4 << 20) for _ in range(4)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = faults()

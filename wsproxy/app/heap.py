@@ -8,9 +8,10 @@ _LARGEST_BUFFER = 16 << 20
 def keep_buffers() -> None:
     """Have large buffers reused instead of given back to the kernel each time.
 
-    glibc maps and unmaps what is larger than a threshold of 128 KiB at first, and raises that
-    threshold to the size of the largest such block that was freed (mallopt(3), M_MMAP_THRESHOLD).
-    Each read from a socket and each block of a recording is larger, and mapping it anew means a
-    page fault for every 4 KiB. Where malloc is another one, this does nothing.
+    glibc gives free memory at the end of the heap back when it is more than twice the largest
+    block that was ever mapped and freed (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD): the
+    buffers of a chunk that goes to many clients, or of a recording's blocks, are more than that at
+    first, and each time anew every 4 KiB of them is a page fault. So one large block is freed at
+    the start. Where malloc is another one, this does nothing.
     """
     bytes(_LARGEST_BUFFER)
