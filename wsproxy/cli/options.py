@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,19 +129,19 @@ def serving(options: dict[str, Any]) -> Serving:
     )
 
 
-class failing:  # noqa: N801  reads as a word: `with failing():`
+@contextmanager
+def failing() -> Iterator[None]:
     """Turn wsproxy's own errors into one sentence on stderr and an exit code.
 
     2 for settings that are wrong, 1 for everything else.
     """
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    try:
+        yield
+    except (WsproxyError, BaseExceptionGroup) as error:
         found = _first(error)
-        if found is not None:
-            fail(found)
+        if found is None:
+            raise
+        fail(found)
 
 
 def _first(error: BaseException | None) -> WsproxyError | None:
