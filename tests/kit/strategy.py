@@ -99,6 +99,7 @@ class Strategy:
         self._headers = headers
         self._receive_buffer = receive_buffer
         self._socket: ClientConnection | None = None
+        self.transport: asyncio.Transport | None = None
         self._life: Future[None]
         self._wanted = 0
         self._pieces: list[bytes] = []
@@ -190,9 +191,9 @@ class Strategy:
 
     def cut(self) -> None:
         """As ``abort``; also ends a connection attempt."""
-        if self._socket is not None:
-            self._socket.transport.abort()
-        else:
+        if self.transport is not None:  # the library may leave it open where it is cancelled
+            self.transport.abort()
+        if self._socket is None:
             self._life.cancel()
 
     async def _live(self) -> None:
@@ -276,6 +277,11 @@ class _Socket(ClientConnection):
     """A connection that hands messages over at once: 50 clients must be cheap."""
 
     strategy: Strategy
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self.strategy.transport = transport
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode in _DATA:
