@@ -47,6 +47,14 @@ def test_what_belongs_to_no_stream_is_left_out() -> None:
     assert due.after_ns == 0, "the first message begins the timeline, not what was left out"
 
 
+@pytest.mark.parametrize("kind", [Kind.MESSAGE, Kind.GAP])
+def test_what_belongs_to_no_venue_is_left_out(kind: Kind) -> None:
+    nowhere = message(0, ("a",), kind=kind)
+    nowhere.connection = 0
+
+    assert list(timeline([nowhere], 1.0)) == []
+
+
 @given(
     steps=st.lists(st.integers(-SECOND, SECOND), min_size=1, max_size=50),
     speed=st.floats(0.01, 1000),

@@ -35,8 +35,8 @@ def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
 
 
 def _with_streams(batch: Batch) -> Batch | None:
-    """Only the messages and gaps that concern a stream; None if there are none."""
-    if batch.kind not in (Kind.MESSAGE, Kind.GAP):
+    """Only the messages and gaps that concern a venue's stream; None if there are none."""
+    if batch.kind not in (Kind.MESSAGE, Kind.GAP) or not batch.connection:
         return None
     if all(batch.streams):
         return batch
