@@ -8,9 +8,11 @@ import pytest
 
 from wsproxy.config import (
     Address,
+    Admin,
     VenueSetting,
     is_loopback,
     parse_address,
+    parse_admin,
     parse_venue,
     read_toml,
 )
@@ -76,6 +78,35 @@ def test_what_is_no_address_of_a_venue(url: str) -> None:
 )
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "admin"),
+    [
+        ("auto", "auto"),
+        ("off", "off"),
+        ("./off", Path("off")),
+        ("/run/x.sock", Path("/run/x.sock")),
+        ("9000", Address("127.0.0.1", 9000)),
+        ("[::1]:9000", Address("::1", 9000)),
+    ],
+)
+def test_admin_addresses(text: str, admin: Admin) -> None:
+    assert parse_admin(text) == admin
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("on", "write auto, off, HOST:PORT, or a path with a slash"),
+        ("", "write auto, off"),
+        ("0.0.0.0:9000", "has to be a loopback address"),
+        ("example.org:9000", "has to be a loopback address"),
+    ],
+)
+def test_what_is_no_admin_address(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=f"--admin .*{why}"):
+        parse_admin(text)
 
 
 @pytest.mark.parametrize("content", [b"a = ", b"\xff", None])

@@ -12,7 +12,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_public_names_are_the_ones_of_their_rooms() -> None:
     from wsproxy.errors import WsproxyError
-    from wsproxy.recording.reader import open as open_recording
+    from wsproxy.replay.library import open as open_recording
 
     assert wsproxy.open is open_recording
     assert wsproxy.WsproxyError is WsproxyError

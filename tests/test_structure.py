@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,9 @@ def test_the_dependencies_are_those_that_are_imported() -> None:
     foreign = imported - set(sys.stdlib_module_names) - {"wsproxy"}
     homes = packages_distributions()
     distributions = {_normal(homes[top][0]) for top in foreign}
-    assert distributions == {_normal(one) for one in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = [*PROJECT["project"]["dependencies"], *chain.from_iterable(extras)]
+    assert distributions == {_normal(one) for one in wanted}
 
 
 def test_versions_are_pinned_and_name_no_address() -> None:

@@ -13,20 +13,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from wsproxy.version import __version__
+
 if TYPE_CHECKING:
     from wsproxy.errors import ConfigError, DamagedRecording, RecordingError, WsproxyError
-    from wsproxy.model import Kind, Message, StreamKey
-    from wsproxy.recording.reader import Recording, open
-
-__version__ = "0.1.0"
+    from wsproxy.model import Batch, Kind, Message, StreamKey
+    from wsproxy.recording.reader import Recording, RecordingInfo
+    from wsproxy.recording.summary import StreamInfo
+    from wsproxy.replay.library import open
 
 __all__ = [
+    "Batch",
     "ConfigError",
     "DamagedRecording",
     "Kind",
     "Message",
     "Recording",
     "RecordingError",
+    "RecordingInfo",
+    "StreamInfo",
     "StreamKey",
     "WsproxyError",
     "__version__",
@@ -34,15 +39,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Batch": "wsproxy.model",
     "ConfigError": "wsproxy.errors",
     "DamagedRecording": "wsproxy.errors",
     "Kind": "wsproxy.model",
     "Message": "wsproxy.model",
     "Recording": "wsproxy.recording.reader",
     "RecordingError": "wsproxy.errors",
+    "RecordingInfo": "wsproxy.recording.reader",
+    "StreamInfo": "wsproxy.recording.summary",
     "StreamKey": "wsproxy.model",
     "WsproxyError": "wsproxy.errors",
-    "open": "wsproxy.recording.reader",
+    "open": "wsproxy.replay.library",
 }
 
 

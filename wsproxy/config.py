@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from wsproxy.errors import ConfigError
@@ -18,11 +18,19 @@ from wsproxy.errors import ConfigError
 SECOND_NS = 1_000_000_000
 
 
+class Mirror(NamedTuple):
+    """Another address with the same streams; ``weight`` is its share of the load beside 1."""
+
+    url: str
+    weight: float
+
+
 class VenueSetting(NamedTuple):
-    """A venue to serve; ``url`` is another upstream than the venue's own, or None."""
+    """A venue to serve; ``url`` and ``mirrors`` stand for the venue's own, where url is given."""
 
     name: str
     url: str | None
+    mirrors: tuple[Mirror, ...] = ()
 
 
 class Address(NamedTuple):
@@ -37,6 +45,9 @@ class Address(NamedTuple):
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 8765)
 
+Admin = Path | Address | Literal["auto", "off"]
+"""Where a running process can be asked: a socket file or a port, of its own choice, or nowhere."""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -49,6 +60,7 @@ class Serving:
     """What may wait for one client before it is lagging."""
     max_request_bytes: int = 1 << 20
     handshake_seconds: float = 10.0
+    admin: Admin = "auto"
 
 
 @dataclass(frozen=True)
@@ -60,8 +72,23 @@ class Upstream:
     linger_seconds: float = 10.0
     close_on_gap: bool = True
     ca_file: Path | None = None
+    redundancy: tuple[tuple[str, int], ...] = ()
+    """On how many connections: ``("", 2)`` for all, ``("binance", 2)``, ``("binance:a@trade", 3)``;
+    the most specific counts."""
+    priorities: tuple[tuple[str, int], ...] = ()
+    """Tokens of clients, and the priority that each gives; without any, clients say it."""
     subscribe: tuple[tuple[str, str], ...] = ()
     """Venue and stream names to record whether clients ask or not."""
+
+    def copies(self, venue: str, stream: str) -> int:
+        """On how many connections this stream is to be taken."""
+        wanted = dict(self.redundancy)
+        return wanted.get(f"{venue}:{stream}", wanted.get(venue, wanted.get("", 1)))
+
+    private: bool = True
+    """Whether clients that authenticate or trade get a connection of their own."""
+    record_private: bool = False
+    """Whether what the venue sends on those is recorded."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +103,23 @@ class Recording:
     """What may wait for the disk before messages are lost to the recording."""
     stop_on_error: bool = False
     """Whether a full or failing disk stops the proxy, or only the recording."""
+    rotate_bytes: int = 4 << 30
+    """A part that has so many bytes is followed by another."""
+    rotate_seconds: float | None = None
+    rotate_daily: bool = False
+    """At midnight, UTC."""
+    keep_bytes: int | None = None
+    """How much of this recording may stay; older parts are deleted. None: everything stays."""
+    keep_seconds: float | None = None
+    keep_free_bytes: int | None = None
+    """So much of the disk stays free, as far as deleting parts of this recording helps."""
+
+    def __post_init__(self) -> None:
+        if self.keep_bytes is not None and self.keep_bytes <= self.rotate_bytes:
+            raise ConfigError(
+                "what is kept has to be more than one part: "
+                f"choose --keep-gb above {self.rotate_bytes / 2**30:g}, or a smaller --rotate-mb"
+            )
 
 
 def parse_address(text: str) -> Address:
@@ -87,21 +131,62 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+def parse_admin(text: str) -> Admin:
+    """``auto``, ``off``, a path with a slash, or ``HOST:PORT`` on loopback; raises ConfigError."""
+    match text:
+        case "auto":
+            return "auto"
+        case "off":
+            return "off"
+    if "/" in text:
+        return Path(text)
+    try:
+        address = parse_address(text)
+    except ConfigError:
+        hint = "write auto, off, HOST:PORT, or a path with a slash"
+        raise ConfigError(f"--admin {text!r}: {hint}") from None
+    if not is_loopback(address.host):
+        raise ConfigError(
+            f"--admin {text}: whoever connects is obeyed, so it has to be a loopback address"
+        )
+    return address
+
+
 def parse_venue(text: str) -> VenueSetting:
-    """``VENUE`` or ``VENUE=URL`` with a ws:// or wss:// URL; raises ConfigError."""
-    name, equals, url = text.partition("=")
+    """``VENUE`` or ``VENUE=URL,URL*WEIGHT...`` with ws:// or wss:// URLs; raises ConfigError."""
+    name, equals, rest = text.partition("=")
     if not equals:
         return VenueSetting(name, None)
+    first, *others = rest.split(",")
+    mirrors = (other.partition("*") for other in others)
+    return VenueSetting(
+        name,
+        _url(first, name),
+        tuple(Mirror(_url(url, name), _weight(weight or "1", name)) for url, _, weight in mirrors),
+    )
+
+
+def _url(text: str, name: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text)
         usable = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(
-            f"{text!r}: the address of {name} has to be like wss://host:port, without a query"
+            f"{name}={text}: the address of {name} has to be like wss://host:port, without a query"
         )
-    return VenueSetting(name, url.rstrip("/"))
+    return text.rstrip("/")
+
+
+def _weight(text: str, name: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1
+    if not 0 <= weight < 1e6:
+        raise ConfigError(f"{name}: {text!r} is no weight; write URL*NUMBER, as in wss://host*2")
+    return weight
 
 
 def is_loopback(host: str) -> bool:

@@ -44,11 +44,16 @@ class DamagedRecording(RecordingError):
 
 
 class HandshakeRefused(WsproxyError):
-    """A WebSocket handshake was refused; ``status`` is the HTTP status, 0 if there was none."""
+    """A WebSocket handshake was refused.
 
-    def __init__(self, status: int, why: str) -> None:
+    ``status`` is the HTTP status, 0 if there was none; ``retry_after_ns`` how long the server
+    wants us to wait (``Retry-After``), None if it did not say.
+    """
+
+    def __init__(self, status: int, why: str, retry_after_ns: int | None = None) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_after_ns = retry_after_ns
 
 
 class ConnectionEnded(WsproxyError):

@@ -6,8 +6,11 @@ the machine's monotonic clock (for pacing). Payloads are exactly the bytes that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
+
+import msgspec
 
 TEXT = 1
 BINARY = 2
@@ -28,6 +31,16 @@ class Kind(IntEnum):
     REFUSED = 7
     UNSUBSCRIBED = 8
     GAP = 9
+    KEYFRAME = 10
+    """A stream's late-join state, as the venue spells it: a replay can begin here."""
+    ATTACHMENT = 11
+    """What was fetched beside the streams: a REST snapshot of a book, for instance."""
+    CLOCK = 12
+    MARKER = 13
+    """A person's note."""
+    STATISTICS = 14
+    DELETED = 15
+    """Retention deleted a part of this recording."""
 
 
 class StreamKey(NamedTuple):
@@ -48,20 +61,34 @@ class Batch:
     the batch; it may be shorter than ``payloads``: what is missing belongs to no stream. A
     message that carries several streams has several names.
 
+    ``times`` is only for records that arrived one by one, such as the lines of a file: the wall
+    clock of each, the first of them ``wall_ns``. ``mono_ns`` is then that of the first, and runs
+    along with the wall clock.
+
     Records other than messages carry a CBOR map as payload.
     """
 
-    __slots__ = ("connection", "kind", "mono_ns", "opcodes", "payloads", "streams", "wall_ns")
+    __slots__ = (
+        "connection",
+        "kind",
+        "mono_ns",
+        "opcodes",
+        "payloads",
+        "streams",
+        "times",
+        "wall_ns",
+    )
 
     def __init__(
         self,
-        kind: Kind,
+        kind: Kind | int,
         connection: int,
         wall_ns: int,
         mono_ns: int,
         payloads: list[bytes],
         opcodes: bytes | None = None,
         streams: list[tuple[str, ...]] | None = None,
+        times: Sequence[int] | None = None,
     ) -> None:
         self.kind = kind
         self.connection = connection
@@ -70,6 +97,7 @@ class Batch:
         self.payloads = payloads
         self.opcodes = opcodes
         self.streams: list[tuple[str, ...]] = [] if streams is None else streams
+        self.times = times
 
 
 class ConnectionInfo(NamedTuple):
@@ -80,7 +108,7 @@ class ConnectionInfo(NamedTuple):
     url: str
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One record, as a recording's reader gives it.
 
     ``seq`` numbers the records of a recording in the order of their arrival, from 0.

@@ -88,8 +88,9 @@ class Stage:
         self, *, outbox_bytes: int = 1000, linger_ns: int = 0, digest: bool = False
     ) -> None:
         self.hub = Hub(FakeVenue())
-        self.hub.go_live(
-            Budget(2, 1), linger_ns=linger_ns, numbers=itertools.count(1), jitter=lambda: 0.5
+        self.budget = Budget(2, 1)
+        self.pool = self.hub.go_live(
+            self.budget, linger_ns=linger_ns, numbers=itertools.count(1), jitter=lambda: 0.5
         )
         self.notes: list[Note] = []
         self.engine = Engine(

@@ -218,3 +218,27 @@ async def test_a_deadline_that_comes_nearer_is_kept(
     assert "close 1" not in stage.upstreams.told
     await trio.sleep(0.2)
     assert "close 1" in stage.upstreams.told
+
+
+# --- clients with a connection of their own ---------------------------------------------------
+
+
+def test_who_leaves_the_shared_service_is_marked() -> None:
+    stage = Stage()
+    port = stage.join("/")
+    assert port.dedicated is None
+    stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"$login", TEXT))
+    assert port.dedicated is not None
+    assert port.dedicated.said == ((b"$login", TEXT),)
+
+
+def test_what_a_dedicated_connection_brings_is_bounded() -> None:
+    stage, client = Stage(outbox_bytes=100), FakeClient(is_slow=True)
+    port = stage.join("/", client)
+    stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"$login", TEXT))
+    client.since_ns = clock.now().mono_ns - 2 * SECOND
+    stage.engine.pass_on(stage.hub, port, bytes(100))
+    assert port.close is None
+    stage.engine.pass_on(stage.hub, port, bytes(1))
+    assert port.close is not None
+    assert port.close[0] == 1008

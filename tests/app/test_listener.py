@@ -10,15 +10,16 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from websockets.frames import Frame, Opcode
 
-from tests.hub.fake_venue import FakeSession, FakeVenue
+from tests.hub.fake_venue import SECOND, FakeSession, FakeVenue
 from tests.wire.loopback import Peer, cancel_at_every_step, read_to_end
 from wsproxy.app.engine import Engine
 from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.config import Address, Serving
 from wsproxy.errors import ConfigError
 from wsproxy.hub.hub import Hub
-from wsproxy.venues.base import PathRefused
+from wsproxy.venues.base import PathRefused, Pings
 
 HERE = Address("127.0.0.1", 0)
 
@@ -35,8 +36,8 @@ class Venue(FakeVenue):
 class House:
     """A front door with its engine behind it."""
 
-    def __init__(self, *names: str, serving: Serving) -> None:
-        self.hubs = {name: Hub(Venue(name=name)) for name in names}
+    def __init__(self, *names: str, serving: Serving, pings: Pings | None) -> None:
+        self.hubs = {name: Hub(Venue(name=name, pings=pings)) for name in names}
         for hub in self.hubs.values():
             hub.play(frozenset({"a", "b"}))
         self.engine = Engine(self.hubs, outbox_bytes=1000, note=lambda note: None)
@@ -83,9 +84,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(*names: str, serving: Serving | None = None) -> AsyncIterator[House]:
+async def house(
+    *names: str, serving: Serving | None = None, pings: Pings | None = None
+) -> AsyncIterator[House]:
     serving = serving or Serving(listen=HERE)
-    place = House(*(names or ("fake",)), serving=serving)
+    place = House(*(names or ("fake",)), serving=serving, pings=pings)
     with trio.fail_after(10):
         async with listening(Serving(listen=HERE)) as listeners, trio.open_nursery() as nursery:
             place.port = listeners[0].socket.getsockname()[1]
@@ -247,6 +250,35 @@ async def test_a_client_that_the_hub_closes_learns_why() -> None:
         closed = await peer.closed()
         assert closed is not None
         assert (closed.code, closed.reason) == (1008, "Too many requests")
+
+
+async def test_a_client_is_pinged_as_by_its_venue() -> None:
+    async with house(pings=Pings(every_ns=SECOND // 100, patience_ns=60 * SECOND)) as place:
+        peer = await place.connect("/a")
+        assert [(await peer.frame()).opcode for _ in range(3)] == 3 * [Opcode.PING]
+        await peer.send(b"?")
+        while (frame := await peer.frame()).opcode is Opcode.PING:
+            pass
+        assert frame.data == b"ok ?: a"
+
+
+async def test_a_client_that_does_not_answer_pings_is_closed() -> None:
+    async with house(pings=Pings(every_ns=SECOND // 100, patience_ns=SECOND // 20)) as place:
+        peer = await place.connect("/a")
+        while not place.engine.ports:
+            await trio.testing.wait_all_tasks_blocked()
+        while place.engine.ports:  # it reads nothing
+            await trio.testing.wait_all_tasks_blocked()
+        closed = await peer.closed()
+        assert closed is not None
+        assert (closed.code, closed.reason) == (1008, "Pong timeout")
+
+
+async def test_a_client_may_ping_the_proxy() -> None:
+    async with house() as place:
+        peer = await place.connect("/a")
+        await peer.ping(b"there?")
+        assert await peer.frame() == Frame(Opcode.PONG, b"there?")
 
 
 async def test_when_the_proxy_stops_clients_are_told() -> None:

@@ -8,8 +8,9 @@ import trio
 import trio.testing
 
 from wsproxy.app import report as module
-from wsproxy.app.live import Live, Status
+from wsproxy.app.live import Live
 from wsproxy.app.report import report, sentence
+from wsproxy.app.status import Status
 
 CALM = Status(
     clients=3,

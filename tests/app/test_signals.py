@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from wsproxy.app.signals import wait_for_stop
+from wsproxy.app.signals import on_hangup, wait_for_stop
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,6 +41,18 @@ async def test_the_first_signal_is_named_and_the_second_one_kills(
         await done.wait()
     assert names == [number.name]
     assert all(signal.getsignal(one) is signal.SIG_DFL for one in STOPS)
+
+
+async def test_a_hangup_is_not_the_end(nursery: trio.Nursery) -> None:
+    sent, got = trio.open_memory_channel[None](2)
+    nursery.start_soon(on_hangup, lambda: sent.send_nowait(None))
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(2):
+        signal.raise_signal(signal.SIGHUP)
+        with trio.fail_after(10):
+            await got.receive()
+    sent.close()
+    got.close()
 
 
 async def test_while_nobody_waits_signals_are_as_before() -> None:

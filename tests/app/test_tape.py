@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,11 @@ from wsproxy.errors import RecordingError
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
 from wsproxy.recording.events import read_event
+from wsproxy.recording.frames import BlockHead
+from wsproxy.recording.partwriter import PartWriter
 from wsproxy.recording.reader import open as open_recording
+from wsproxy.recording.retention import Retention
+from wsproxy.recording.rotation import Rotation
 from wsproxy.recording.writer import Writer
 
 T = TypeVar("T")
@@ -279,15 +283,15 @@ async def test_a_disk_that_recovers(
 async def test_what_was_written_before_the_disk_failed_is_not_lost(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really, room = disk.writer._append, [2]
+    really, room = PartWriter.write, [2]
 
-    def append(data: bytes) -> None:
+    def write(part: PartWriter, batches: Sequence[Batch]) -> BlockHead:
         if not room[0]:
             raise RecordingError("the disk is full")
         room[0] -= 1
-        really(data)
+        return really(part, batches)
 
-    monkeypatch.setattr(disk.writer, "_append", append)
+    monkeypatch.setattr(PartWriter, "write", write)
     async with running(disk) as tape:
         for name in "abc":
             tape.append(message(name, name, size=100))
@@ -327,11 +331,11 @@ async def test_a_recording_that_cannot_be_closed(
     stop_on_error: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def sync() -> NoReturn:
+    def sync(part: PartWriter) -> NoReturn:
         raise RecordingError("no sync")
 
     monkeypatch.setattr(module, "_SYNC_NS", 1 << 62)
-    monkeypatch.setattr(disk.writer, "sync", sync)
+    monkeypatch.setattr(PartWriter, "sync", sync)
     settings = Recording(block_bytes=100, backlog_bytes=1000, stop_on_error=stop_on_error)
     if stop_on_error:
         with pytest.RaisesGroup(pytest.RaisesExc(RecordingError, match="no sync")):
@@ -341,6 +345,50 @@ async def test_a_recording_that_cannot_be_closed(
         async with running(disk, settings):
             pass
         assert errors(caplog) == ["no sync; the proxy goes on, the recording has a gap"]
+
+
+# --- retention ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rotating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Each block is a part, and none but the open one may stay."""
+    disk = Disk(tmp_path / "recording", monkeypatch)
+    disk.writer._rotation = Rotation(bytes=1)
+    disk.writer._retention = Retention(bytes=1)
+    monkeypatch.setattr(module, "_SYNC_NS", 0)
+    return disk
+
+
+async def test_old_parts_are_deleted_while_it_records(
+    rotating: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(rotating) as tape:
+        for text in "abc":
+            tape.append(message(text, size=100))
+            await trio.testing.wait_all_tasks_blocked()
+        assert tape.lost == 0
+    assert ("MESSAGE", "a".ljust(100, ".")) not in rotating.read(Kind.MESSAGE)
+    deleted = [entry for entry in caplog.messages if entry.startswith("deleted ")]
+    assert deleted[0].endswith("000001.wsr.zst: the recording had more than 1 bytes")
+    assert Kind.DELETED in {m.kind for m in open_recording(rotating.directory).messages(kinds=None)}
+
+
+async def test_parts_that_cannot_be_deleted_cost_no_message(
+    rotating: Disk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(now: object) -> NoReturn:
+        raise RecordingError("no")
+
+    monkeypatch.setattr(rotating.writer, "retain", refuse)
+    async with running(rotating) as tape:
+        for text in "abc":
+            tape.append(message(text, size=100))
+            await trio.testing.wait_all_tasks_blocked()
+    assert tape.lost == 0
+    assert len(rotating.read(Kind.MESSAGE)) == 3
+    assert "no; the proxy goes on" in errors(caplog)[0]
 
 
 # --- the end -----------------------------------------------------------------------------------

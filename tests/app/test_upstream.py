@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,13 +19,15 @@ from tests.wire.loopback import Peer, cancel_at_every_step, serving
 from wsproxy.app import clock
 from wsproxy.app import upstream as module
 from wsproxy.app.engine import Engine
+from wsproxy.app.ledger import Claim, Ledger, Wait
 from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import Connections, tls_context
 from wsproxy.errors import ConfigError, ConnectionEnded, HandshakeRefused
 from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
-from wsproxy.model import Batch, ConnectionInfo, Instant, Kind
+from wsproxy.model import TEXT, Batch, ConnectionInfo, Instant, Kind
 from wsproxy.recording.events import read_event
+from wsproxy.venues.base import Heartbeat, Rate
 from wsproxy.wire.upstream import Upstream
 
 HUB = Hub(FakeVenue())
@@ -38,6 +41,7 @@ class FakeUpstream(Upstream):
         self.sent: list[bytes] = []
         self.heard = 0
         self.is_dead = False
+        self.on_sent: Callable[[], object] = lambda: None
         self._end: ConnectionEnded | None = None
         self._ended = trio.Event()
 
@@ -45,11 +49,12 @@ class FakeUpstream(Upstream):
     def heard_ns(self) -> int:
         return self.heard
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: bytes, opcode: int = TEXT) -> None:
         await trio.lowlevel.checkpoint()
         if self._end is not None:
             raise self._end
         self.sent.append(payload)
+        self.on_sent()
 
     async def wait_closed(self) -> ConnectionEnded:
         await self._ended.wait()
@@ -78,9 +83,11 @@ class Ears(Engine):
         super().__init__({"fake": HUB}, outbox_bytes=0, note=lambda note: None)
         self.heard: list[str] = []
         self.ends: list[str] = []
+        self.events: list[e.Event] = []
         self.on_opened: Callable[[], object] = lambda: None
 
     def dispatch(self, hub: Hub, event: e.Event) -> None:
+        self.events.append(event)
         self.heard.append(type(event).__name__.removeprefix("Upstream").lower())
         match event:
             case e.UpstreamOpened(connection):
@@ -116,10 +123,12 @@ class Notes(Tape):
 class Scene:
     """Connections whose ``open_upstream`` is a stand-in."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
         self.upstream = FakeUpstream()
         self.engine = Ears()
         self.tape = Notes()
+        self.hub = HUB
         self.url = ""
         self.handed: dict[str, Any] = {}
         self.opening: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
@@ -136,20 +145,23 @@ class Scene:
             with trio.CancelScope(shield=True):
                 await trio.lowlevel.checkpoint()
 
+    def make(self, nursery: trio.Nursery) -> Connections:
+        urls = {"fake": ["ws://fake"]}
+        return Connections(self.engine, self.tape, urls, None, nursery, self.ledger)
+
     async def run(self, then: Callable[[], Awaitable[object]] | None = None) -> None:
         """Open a connection, do something, wait until everything has ended."""
         async with trio.open_nursery() as nursery:
-            urls = {"fake": "ws://fake"}
-            self.connections = Connections(self.engine, self.tape, urls, None, nursery)
-            self.connections.open(HUB, OPEN)
+            self.connections = self.make(nursery)
+            self.connections.open(self.hub, OPEN)
             if then is not None:
                 await trio.testing.wait_all_tasks_blocked()
                 await then()
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    made = Scene()
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
+    made = Scene(Ledger(tmp_path / "ledger"))
     monkeypatch.setattr(module, "open_upstream", made.open_upstream)
     monkeypatch.setattr(clock, "now", lambda: Instant(0, round(trio.current_time() * SECOND)))
     made.upstream.heard = 1 << 62  # never silent, unless a test says so
@@ -197,7 +209,8 @@ async def test_what_is_asked_for_as_soon_as_it_is_open(scene: Scene) -> None:
 
 async def test_without_a_tape_nothing_is_recorded(scene: Scene) -> None:
     async with trio.open_nursery() as nursery:
-        connections = Connections(scene.engine, None, {"fake": "ws://fake"}, None, nursery)
+        urls = {"fake": ["ws://fake"]}
+        connections = Connections(scene.engine, None, urls, None, nursery, scene.ledger)
         connections.open(HUB, OPEN)
         await trio.testing.wait_all_tasks_blocked()
         scene.handed["on_messages"]([b"a 1"], None)
@@ -242,7 +255,7 @@ async def test_closed_while_it_opens(
 ) -> None:
     scene.opening = trio.sleep_forever
     async with trio.open_nursery() as nursery:
-        connections = Connections(scene.engine, scene.tape, {"fake": "ws://"}, None, nursery)
+        connections = scene.make(nursery)
         connections.open(HUB, OPEN)
         if begun:
             await trio.testing.wait_all_tasks_blocked()
@@ -314,7 +327,7 @@ async def test_a_dead_venue_need_not_answer(
     assert scene.engine.heard == ["opened", "closed"]
 
 
-async def test_a_dead_venue_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_venue_for_real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "_GOODBYE_SECONDS", 0.05)
     hub = Hub(FakeVenue(silence_ns=SECOND // 20))
     engine, done = Ears(), trio.Event()
@@ -326,12 +339,102 @@ async def test_a_dead_venue_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     with trio.fail_after(10):
         async with serving(silent) as port:
             async with trio.open_nursery() as nursery:
-                urls = {"fake": f"ws://127.0.0.1:{port}"}
-                Connections(engine, None, urls, None, nursery).open(hub, OPEN)
+                urls = {"fake": [f"ws://127.0.0.1:{port}"]}
+                ledger = Ledger(tmp_path / "ledger")
+                Connections(engine, None, urls, None, nursery, ledger).open(hub, OPEN)
             done.set()
     assert engine.heard[0] == "opened"
     assert engine.heard[-1] == "closed"
     assert engine.ends == ["1001 us: silent for 0 s"]
+
+
+# --- limits of the machine ---------------------------------------------------------------------
+
+
+async def test_attempts_of_all_processes_count(
+    scene: Scene, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The fake venue allows five in ten seconds; somebody else has made them."""
+    for _ in range(5):
+        scene.ledger.attempt("fake", Rate(5, 10 * SECOND), None, clock.now().mono_ns)
+    await scene.run()
+    (deferred,) = scene.engine.events
+    assert isinstance(deferred, e.UpstreamDeferred)
+    assert deferred.connection == OPEN.connection
+    assert deferred.until_ns == clock.now().mono_ns + 11 * SECOND
+    assert deferred.why.startswith("5 connection attempts in 10 s")
+    assert scene.url == ""
+    assert scene.tape.kept == []
+    assert scene.tape.infos == []
+
+
+async def test_a_connection_is_held_in_the_ledger_until_it_ends(scene: Scene) -> None:
+    scene.hub = Hub(FakeVenue(connections=1))
+
+    def attempt() -> Claim | Wait:
+        return scene.ledger.attempt("fake", Rate(100, 1), 1, clock.now().mono_ns + SECOND)
+
+    async def then() -> None:
+        assert isinstance(attempt(), Wait)
+        scene.upstream.end(1001)
+
+    await scene.run(then)
+    assert isinstance(attempt(), Claim)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after_ns", "banned_s"),
+    [(429, None, 60), (418, 90 * SECOND, 90), (429, SECOND, 60), (503, 90 * SECOND, 0)],
+)
+async def test_too_fast_is_told_to_the_hub_and_to_all_processes(
+    scene: Scene,
+    status: int,
+    retry_after_ns: int | None,
+    banned_s: int,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def refuse() -> None:
+        await trio.lowlevel.checkpoint()
+        raise HandshakeRefused(status, "not now", retry_after_ns)
+
+    scene.opening = refuse
+    await scene.run()
+    assert scene.engine.events == [
+        e.UpstreamClosed(7, 1006, "not now", "peer", status, retry_after_ns)
+    ]
+    now_ns = clock.now().mono_ns
+    again = scene.ledger.attempt("fake", Rate(100, 1), None, now_ns + 1)
+    until_ns = again.until_ns if isinstance(again, Wait) else now_ns
+    assert until_ns - now_ns == banned_s * SECOND
+
+
+# --- heartbeats --------------------------------------------------------------------------------
+
+
+async def test_heartbeats_are_sent_when_nothing_else_was(
+    scene: Scene, autojump_clock: trio.testing.MockClock
+) -> None:
+    scene.hub = Hub(FakeVenue(heartbeat=Heartbeat(b"ping", 20 * SECOND)))
+    sent: list[tuple[float, str]] = []
+    began = trio.current_time()
+
+    def on_sent() -> None:
+        scene.handed["on_frame_sent"](False)
+        sent.append((trio.current_time() - began, scene.upstream.sent[-1].decode()))
+
+    scene.upstream.on_sent = on_sent
+
+    async def then() -> None:
+        await trio.sleep(50)
+        scene.connections.send(e.SendUpstream(7, b"+a"))
+        await trio.sleep(35)
+        scene.upstream.end(1001)
+
+    await scene.run(then)
+    assert sent == [(20, "ping"), (40, "ping"), (50, "+a"), (70, "ping")]
+    frames = [event for event in scene.engine.events if isinstance(event, e.UpstreamSent)]
+    assert [frame.control for frame in frames] == [True, True, False, True]
+    assert scene.tape.kept[1:-1] == ["request ping", "request ping", "request +a", "request ping"]
 
 
 # --- the proxy stops ---------------------------------------------------------------------------
@@ -341,20 +444,23 @@ async def test_when_the_proxy_stops_the_recording_says_so_and_nothing_is_mended(
     scene: Scene,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        Connections(scene.engine, scene.tape, {"fake": "ws://"}, None, nursery).open(HUB, OPEN)
+        scene.make(nursery).open(HUB, OPEN)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert scene.engine.heard == ["opened"]
     assert scene.tape.kept[1:] == ["closed {'code': 1000, 'reason': 'the proxy stops', 'by': 'us'}"]
 
 
-async def test_cancelled_at_any_moment_the_recording_closes_what_it_opened(scene: Scene) -> None:
+async def test_cancelled_at_any_moment_the_recording_closes_what_it_opened(
+    scene: Scene, tmp_path: Path
+) -> None:
     def on_opened() -> None:
         scene.connections.send(e.SendUpstream(7, b"+a"))
         scene.connections.close(e.CloseUpstream(7, 1000, ""))
 
     async def scenario() -> None:
         scene.engine, scene.tape, scene.upstream = Ears(), Notes(), FakeUpstream()
+        scene.ledger = Ledger(Path(tempfile.mkdtemp(dir=tmp_path)))
         scene.upstream.heard = 1 << 62
         scene.engine.on_opened = on_opened
         try:

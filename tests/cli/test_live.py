@@ -44,3 +44,13 @@ def test_a_stream_that_the_venue_does_not_have(run: Run) -> None:
     result = run("record", "binance", "--subscribe", "binance:BTC")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: --subscribe 'binance:BTC': ")
+
+
+def test_what_is_private_is_passed_on_and_not_recorded(
+    run: Run, called: list[tuple[Any, ...]]
+) -> None:
+    run("record", "binance")
+    run("record", "binance", "--private", "refuse", "--record-private")
+    run("proxy", "binance", "--private", "dedicated")
+    settings = [(call[0].private, call[0].record_private) for call in called]
+    assert settings == [(True, False), (False, True), (True, False)]

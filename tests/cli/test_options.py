@@ -11,6 +11,7 @@ import trio
 from tests.cli.conftest import Run
 from wsproxy.cli.options import failing, log_to_stderr
 from wsproxy.cli.options import run as run_program
+from wsproxy.config import Address
 from wsproxy.errors import ConfigError, RecordingError
 
 Called = list[tuple[Any, ...]]
@@ -52,6 +53,15 @@ def test_settings_of_a_file(run: Run, called: Called, file: Path) -> None:
     assert serving.allow_origins == ("https://a",)
 
 
+def test_where_the_process_can_be_asked(run: Run, called: Called) -> None:
+    run("proxy", "binance")
+    assert called[-1][1].admin == "auto"
+    run("proxy", "binance", "--admin", "9000")
+    assert called[-1][1].admin == Address("127.0.0.1", 9000)
+    result = run("proxy", "binance", "--admin", "0.0.0.0:9000")
+    assert (result.exit_code, len(called)) == (2, 2)
+
+
 def test_an_unknown_key_is_told_the_known_ones(run: Run, called: Called, file: Path) -> None:
     file.write_text("max-client = 5")
     result = run("proxy", "binance", "--config", file)
@@ -68,6 +78,7 @@ def test_an_unknown_key_is_told_the_known_ones(run: Run, called: Called, file: P
         ("max-clients = 1.5", "a whole number"),
         ('linger = "1"', "a number"),
         ("listen = 8765", "a text"),
+        ("private = true", "a text"),
         ('allow-origin = "https://a"', "a list of texts"),
     ],
 )

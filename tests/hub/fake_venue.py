@@ -2,31 +2,41 @@
 
 Data: ``a 1``, or ``a+b 1`` for several streams; ``~a 1`` is data that only ``read`` understands.
 Requests to the venue: ``+a,b #7`` and ``-a #7``. Its answers: ``!ok 7``, ``!no 7 why``,
-``!no - why``, ``!holds a,b``, ``!notice text``. Streams ``book...`` start with a snapshot and have
-a late-join state; a stream ``a@x`` lives at the endpoint ``/x``.
+``!no - why``, ``!holds a,b``, ``!notice text``, ``!ask reply``. Streams ``book...`` start with a
+snapshot and have a late-join state; a stream ``a@x`` lives at the endpoint ``/x``. Messages of
+``seq...`` have numbers without gaps (``seq 4``, or ``seq 5-7``), those of ``rise...`` growing ones;
+``book =1,2`` is a snapshot. ``a 1 %12`` is message 12 of its connection.
 
-Clients connect to ``/a,b`` and say ``+a,b``, ``-a``, ``=view`` or ``?``. Views: ``plain`` (as it
+Clients connect to ``/a,b`` and say ``+a,b``, ``-a``, ``=view`` or ``?``; what begins with ``$``
+is private, and so is a path with one. Views: ``plain`` (as it
 came), ``round`` (in brackets), ``numbered``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from wsproxy.venues.base import (
     Acknowledged,
+    Asked,
     Body,
     Data,
     Denied,
     Holding,
+    Mark,
     Notice,
     Numbered,
     Profile,
     Rate,
     Reading,
     Request,
+    Same,
+    Snapshot,
+    Span,
+    State,
     Unknown,
 )
 
@@ -47,6 +57,13 @@ PROFILE = Profile(
 )
 
 
+_NUMBER = re.compile(rb" %(\d+)$")
+
+
+def _value(payload: bytes) -> bytes:
+    return _NUMBER.sub(b"", payload).rpartition(b" ")[2]
+
+
 def _names(text: str, separator: str = ",") -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, text.split(separator))))
 
@@ -54,9 +71,12 @@ def _names(text: str, separator: str = ",") -> tuple[str, ...]:
 class FakeSession:
     def __init__(self, path: str, view: str) -> None:
         self.view = view
+        self._path = path
         self._opening = _names(path.removeprefix("/"))
 
     def opening(self) -> Request | None:
+        if "$" in self._path:
+            return Request("private", address=self._path)
         return Request("subscribe", self._opening) if self._opening else None
 
     def read(self, payload: bytes, opcode: int) -> Request:
@@ -66,6 +86,8 @@ class FakeSession:
                 return Request("subscribe", _names(text[1:]), text)
             case "-":
                 return Request("unsubscribe", _names(text[1:]), text)
+            case "$":
+                return Request("private", self._opening, text, self._path)
         return Request("query", tag=text)
 
     def accept(self, request: Request, active: Sequence[str], wall_ns: int) -> Body | None:
@@ -90,10 +112,17 @@ class FakeState:
         self._seen: list[bytes] = []
 
     def feed(self, payload: bytes) -> None:
-        self._seen.append(payload.rpartition(b" ")[2])
+        value = _value(payload)
+        if value.startswith(b"="):
+            self._seen = value[1:].split(b",")
+        else:
+            self._seen.append(value)
 
     def snapshot(self) -> Body | None:
         return b"snapshot " + b",".join(self._seen) if self._seen else None
+
+    def same(self, other: State) -> bool:
+        return self.snapshot() == other.snapshot()
 
 
 class FakeVenue:
@@ -125,6 +154,9 @@ class FakeVenue:
     def endpoint(self, stream: str) -> str:
         return "/" + stream.partition("@")[2]
 
+    def group(self, stream: str) -> str | None:
+        return stream.partition("#")[0] if "#" in stream else None
+
     def batches(self, streams: Sequence[str]) -> list[tuple[str, ...]]:
         most = self.profile.streams_per_request
         return [tuple(streams[i : i + most]) for i in range(0, len(streams), most)]
@@ -141,6 +173,18 @@ class FakeVenue:
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         return _names(key.decode(), "+")
 
+    def mark(self, payload: bytes, stream: str) -> Mark:
+        value = _value(payload)
+        numbers = re.fullmatch(rb"(\d+)(?:-(\d+))?", value)
+        if numbers is not None and stream.startswith(("seq", "rise")):
+            first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+            return Span(first, last, gapless=stream.startswith("seq"))
+        return Snapshot() if value.startswith(b"=") else Same(value)
+
+    def sequence(self, payload: bytes) -> int | None:
+        number = _NUMBER.search(payload)
+        return None if number is None else int(number[1])
+
     def read(self, payload: bytes, endpoint: str) -> Reading:
         kind, _, rest = payload.decode().partition(" ")
         match kind:
@@ -153,6 +197,8 @@ class FakeVenue:
                 return Holding(frozenset(_names(rest)))
             case "!notice":
                 return Notice(rest)
+            case "!ask":
+                return Asked(rest.encode())
         if kind.startswith("~"):
             return Data(_names(kind[1:], "+"))
         return Unknown("gibberish")

@@ -38,7 +38,7 @@ def test_from_a_request_to_data() -> None:
         "c1< b 1",
     ]
     assert play.batch.streams == [("a",), (), ("a",), ("b",)]
-    assert play.hub.messages == 4
+    assert play.hub.messages == 3
     assert play.notes == ["SUBSCRIBED 1 a,b", "ACKNOWLEDGED 1 a,b"]
 
 
@@ -348,10 +348,11 @@ def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
     play = live("/a", "/book", "/b@x")
     play.venue_says(1, "book 1")
     assert play.closed(1) == ["kick c1 1012"]
-    assert play.notes[-1] == "GAP 1 a,book"
     assert play.kicks == ["gap in a: connection 1 to fake was closed by peer (code 1006)"]
     assert play.hub.gaps == 2
     assert play.drive(play.wait(1)) == []
+    assert play.notes[-2:] == ["GAP 1 a,book", "ACKNOWLEDGED 3 a,book"]
+    assert play.hub.gaps == 2
     assert play.venue_says(3, "book 5") == ["c2< book 5"]
     assert play.join(4, "/book") == ["c4< snapshot 5"]  # nothing from before the gap
 
@@ -359,8 +360,8 @@ def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
 def test_a_gap_may_be_borne() -> None:
     play = live("/a", close_on_gap=False)
     assert play.closed(1) == []
-    assert play.notes[-1] == "GAP 1 a"
     play.drive(play.wait(1))
+    assert play.notes[-2:] == ["GAP 1 a", "ACKNOWLEDGED 2 a"]
     assert play.venue_says(2, "a 2") == ["c1< a 2"]
 
 
@@ -380,18 +381,14 @@ def test_refused_after_a_reconnect_while_its_request_waits_for_its_turn() -> Non
     play.say(2, "+b")
     play.sent(1)
     play.say(2, "+book")  # live, but behind b
-    play.closed(1)
-    assert play.wait(1) == ["open 2 /"]
-    assert play.opened(2) == ["2> +book,b #3"]
+    assert play.closed(1) == ["open 2 /"]  # to try b alone: perhaps it was the reason
+    assert play.wait(1) == ["open 3 /"]
+    assert play.opened(3) == ["3> +book #3"]
+    assert play.opened(2) == ["2> +b #1"]
+    play.sent(3)
     play.sent(2)
-    assert play.venue_says(2, "!no 3 gone") == ["2> +book #4"]
-    assert play.sent(2) == ["2> +b #5"]
-    play.sent(2)
-    assert play.venue_says(2, "!no 4 gone", "!ok 5") == [
-        "kick c1 1012",
-        "c2< ok +b: b",
-        "c2< no +book: gone",
-    ]
+    assert play.venue_says(3, "!no 3 gone") == ["kick c1 1012", "close 3"]
+    assert play.venue_says(2, "!ok 1") == ["c2< ok +b: b", "c2< no +book: gone"]
 
 
 # --- pins --------------------------------------------------------------------------------------
@@ -501,7 +498,7 @@ def test_two_venues_share_the_cap() -> None:
     one.join(3)
     assert one.say(3, "+a@y") == [
         "c3< no +a@y: a@y would need one more upstream connection, and all 3 (--max-connections) "
-        "are taken with 4 streams each"
+        "are taken"
     ]
     assert two.join(1, "/a") == ["open 3 /"]
     assert budget.used == 3

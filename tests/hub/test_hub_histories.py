@@ -234,7 +234,7 @@ class Histories(RuleBasedStateMachine):
         self.number += 1
         link = self.play.pool.link(number)
         assert link is not None
-        mine = [name for name in names if self.play.pool.owns(link, name)]
+        mine = [name for name in names if link in self.play.pool.carriers.of(name)]
         for name in mine:
             self.log.setdefault(name, []).append(str(self.number))
         for client in self.clients.values():
@@ -271,7 +271,7 @@ class Histories(RuleBasedStateMachine):
         assert len(carried) == len(set(carried))
         for client in self.clients.values():
             for stream in client.active:
-                homes = [link for link in links if self.play.pool.owns(link, stream)]
+                homes = [link for link in links if link in self.play.pool.carriers.of(stream)]
                 assert len(homes) == 1
                 assert stream in homes[0].streams
 

@@ -30,7 +30,7 @@ def test_no_more_connections_than_the_cap() -> None:
     play.drive(play.join(1, "/a,b,c,d"))
     assert play.say(1, "+e") == [
         "c1< no +e: e would need one more upstream connection, and all 1 (--max-connections) are "
-        "taken with 4 streams each"
+        "taken, those for it with 4 streams each"
     ]
 
 
@@ -107,13 +107,12 @@ def test_back_off_grows_to_a_minute_and_starts_again_after_a_stable_connection()
     play.wait(30)
     play.closed(10)
     assert play.pool.links[0].retry_ns - play.mono_ns == 375_000_000
-    assert play.pool.reconnects == 10
 
 
 def test_streams_are_asked_for_again_in_batches_within_the_rate() -> None:
     play = Play(FakeVenue(streams_per_connection=20, requests=Rate(3, SECOND)))
     play.drive(play.join(1, "/book1,book2,book3,book4,book5,book6,book7"))
-    play.wait(5)
+    play.drive(play.wait(5))
     play.closed(1)
     play.wait(1)
     assert play.opened(2) == ["2> +book1,book2,book3 #4"]

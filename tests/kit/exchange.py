@@ -23,7 +23,7 @@ import ssl
 import threading
 import time
 from abc import abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -34,8 +34,9 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Event
 
+from tests.kit.exchange_gate import Gate
 from tests.kit.faults import Faults
-from tests.kit.peer import ClientFrame, Cue, Limit, Peer, Sent, Window
+from tests.kit.peer import KEPT, ClientFrame, Cue, Limit, Peer, Sent, Window
 
 T = TypeVar("T")
 
@@ -49,13 +50,13 @@ _log.setLevel(logging.CRITICAL)  # refused handshakes are its daily work
 class Exchange(Faults):
     """What both dialects share.
 
-    ``clock`` (seconds) drives the limits only. Without ``keep_log`` the connections' ``sent``
-    stays empty. A subclass may loosen the limits.
+    ``clock`` (seconds) drives the limits only. Without ``keep_log`` there are no journals of
+    messages. ``cap`` and ``ban_after`` are the gate's. A subclass may loosen the limits.
     """
 
     venue: str
     attempts: Limit
-    """Handshakes in any window; above: HTTP 429."""
+    """Handshakes in any window; above: HTTP 429, with what is left of the window to wait."""
     requests: Limit
     """What counts as a request is the dialect's business (``_counts``)."""
     requests_shared = False
@@ -67,18 +68,20 @@ class Exchange(Faults):
         cap: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         keep_log: bool = True,
+        ban_after: int | None = None,
+        ban_s: float = 120,
     ) -> None:
-        super().__init__()
-        self.cap = cap
-        """Concurrent connections; above: HTTP 429."""
-        self.violations: list[str] = []
+        super().__init__(Gate(self.attempts, cap, clock, ban_after, ban_s))
+        self.violations = self._gate.violations
         """Every limit that a client broke, as a sentence."""
         self.peers: list[Peer] = []
         """Every connection that ever opened."""
         self.peak = 0
         """The most connections at once."""
-        self.refused: list[int] = []
+        self.refused = self._gate.refused
         """The status of every handshake that was refused."""
+        self.played: deque[Cue] = deque(maxlen=KEPT)
+        """Every message that was played, whether or not somebody held its streams."""
         self.frames: list[ClientFrame] = []
         self.times_subscribed: Counter[str] = Counter()
         """How often each stream was subscribed, counting repetitions."""
@@ -88,7 +91,6 @@ class Exchange(Faults):
         """How many played messages went out, counting each connection."""
         self._clock = clock
         self._keep_log = keep_log
-        self._attempts = Window(self.attempts, clock)
         self._shared_requests = Window(self.requests, clock)
         self._holders: dict[str, dict[Peer, None]] = {}
         self._open: dict[Peer, None] = {}
@@ -109,10 +111,18 @@ class Exchange(Faults):
         """The connection that holds this stream; KeyError if there is none."""
         return next(iter(self._holders[stream]))
 
+    def holders(self, stream: str) -> list[Peer]:
+        """All connections that hold this stream now."""
+        return list(self._holders.get(stream, ()))
+
     @property
     def subscribed(self) -> set[str]:
         """The streams that somebody holds now."""
         return set(self._holders)
+
+    def played_on(self, stream: str) -> list[str]:
+        """What was played on a stream, in order: what a connection without faults would get."""
+        return [cue.text for cue in self.played if stream in cue.streams]
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float = 10) -> None:
         """Block until the predicate holds. Raises TimeoutError.
@@ -158,6 +168,8 @@ class Exchange(Faults):
                 await self._settle()
                 await asyncio.sleep(max(ahead, 0))
             self._remember(cue)
+            if self._keep_log:
+                self.played.append(cue)
             for peer in self._audience(cue.streams):
                 self._deliver(peer, cue)
                 if peer.pending_bytes > FLUSH_BYTES:
@@ -179,17 +191,24 @@ class Exchange(Faults):
         return list({peer: None for name in streams for peer in self._holders.get(name, ())})
 
     def _deliver(self, peer: Peer, cue: Cue) -> None:
-        streams = tuple(name for name in cue.streams if name in peer.held)
-        gone = peer.closed is not None or peer.doomed
-        if not gone and bool(streams) == bool(cue.streams):
-            self.deliveries += 1
-            self._queue(peer, streams, self._render(peer, cue.text, streams, cue.streams))
+        streams = tuple(s for s in cue.streams if s in peer.held and s not in self._muted)
+        if peer.takes_data and bool(streams) == bool(cue.streams):
+            copies = peer.copies(streams)
+            self.deliveries += copies
+            text = self._render(peer, cue.text, streams, cue.streams)
+            self._queue(peer, streams, text, copies)
 
-    def _queue(self, peer: Peer, streams: tuple[str, ...] | None, text: str) -> None:
-        text = self._stamp(peer, text)
-        peer.append(text)
+    def _queue(
+        self, peer: Peer, streams: tuple[str, ...] | None, text: str, copies: int = 1
+    ) -> None:
+        sent = Sent(streams, self._stamp(peer, text))  # what is dropped has its number all the same
+        for _ in range(copies):
+            peer.append(sent.payload)
+            peer.delivered.update(streams or ())
         if self._keep_log:
-            peer.sent.append(Sent(streams, text))
+            peer.sent.extend([sent] * copies)
+            if copies != 1:
+                (peer.doubled if copies else peer.dropped).append(sent)
 
     # --- what a dialect says ---
 
@@ -257,8 +276,8 @@ class Exchange(Faults):
 
     def _end(self, peer: Peer, code: int, reason: str) -> None:
         if not peer.doomed:
+            peer.flush(at_once=True)
             peer.doomed = True
-            peer.flush()
             self._spawn(peer.socket.close(code, reason))
 
     # --- the socket side; everything below runs in the exchange's own thread ---
@@ -271,14 +290,15 @@ class Exchange(Faults):
                 del response.headers["Content-Type"]
                 response.headers["Content-Type"] = "application/json"
             return response
-        if self._attempts.exceeded():
-            return self._refuse(socket, 429, f"more than {self.attempts.most} attempts")
-        if self._refusals:
-            return self._refuse(socket, self._refusals.popleft(), None)
-        if self.cap is not None and len(self._open) >= self.cap:
-            return self._refuse(socket, 429, f"more than {self.cap} connections at once")
+        refusal = self._gate.knock(len(self._open))
+        if refusal is not None:
+            response = socket.respond(refusal.status, f"{refusal.why}\n")
+            if refusal.retry_after_s is not None:
+                response.headers["Retry-After"] = str(refusal.retry_after_s)
+            return response
         if why := self._admit(request.path):
-            return self._refuse(socket, 400, why)
+            self.refused.append(400)
+            return socket.respond(400, f"{why}\n")
         window = Window(self.requests, self._clock)
         peer = Peer(
             len(self.peers),
@@ -293,15 +313,6 @@ class Exchange(Faults):
         self.peak = max(self.peak, len(self._open))
         return None
 
-    def _refuse(self, socket: ServerConnection, status: int, broken: str | None) -> Response:
-        self.refused.append(status)
-        if broken:
-            self.violations.append(broken)
-        response = socket.respond(status, f"{broken or 'not now'}\n")
-        if status in {418, 429, 503}:
-            response.headers["Retry-After"] = "1"
-        return response
-
     async def _serve(self, socket: ServerConnection) -> None:
         assert isinstance(socket, _Socket)
         peer = socket.peer
@@ -309,6 +320,7 @@ class Exchange(Faults):
         try:
             peer.ready = True
             self._opened(peer)
+            self._swallowed_poison(peer)
             self._asked.set()
             self._notify()
             async for message in socket:
@@ -318,7 +330,7 @@ class Exchange(Faults):
         except ConnectionClosed:
             pass
         except Exception as error:
-            self.violations.append(f"the stand-in itself failed: {error!r}")
+            self._gate.violated(f"the stand-in itself failed: {error!r}")
             raise
 
     def _requested(self, peer: Peer, message: str | bytes) -> None:
@@ -327,20 +339,30 @@ class Exchange(Faults):
             replies = [Sent(None, self._error(message, self._errors.popleft()))]
         else:
             replies = self._request(peer, message)
+        if self._swallowed_poison(peer):
+            return
         if self._swallow:
             self._swallow -= 1
             replies = [reply for reply in replies if reply.streams is not None]
         for streams, text in replies:
             assert isinstance(text, str)
-            self._queue(peer, streams, text)
+            if not streams or self._muted.isdisjoint(streams):
+                self._queue(peer, streams, text)
         peer.flush()
+
+    def _swallowed_poison(self, peer: Peer) -> bool:
+        """Let a connection die that holds a poisonous stream; nothing tells why."""
+        if self._poison.isdisjoint(peer.held):
+            return False
+        self._loop.call_later(self._poison_s, peer.socket.transport.abort)
+        return True
 
     def _framed(self, peer: Peer, got: Frame) -> None:
         kind = got.opcode.name.lower()
         self.frames.append(ClientFrame(peer.number, kind, bytes(got.data), self._clock()))
         if self._counts(got.opcode) and peer.window.exceeded() and not peer.doomed:
             most, period_s = self.requests
-            self.violations.append(f"{peer}: more than {most} frames in {period_s:g} s")
+            self._gate.violated(f"{peer}: more than {most} frames in {period_s:g} s")
             self._punish_requests(peer)
         self._notify()
 

@@ -19,7 +19,10 @@ from tests.kit.books import CoinbaseBook
 from tests.kit.exchange import Exchange
 from tests.kit.peer import Cue, Limit, Peer, Sent
 
-CHANNELS = ("candles", "heartbeats", "level2", "market_trades", "status", "ticker", "ticker_batch")
+CHANNELS = (
+    *("candles", "heartbeats", "level2", "market_trades", "status", "ticker", "ticker_batch"),
+    "user",
+)
 ROWS = {
     "candles": "candles",
     "market_trades": "trades",
@@ -69,6 +72,18 @@ class CoinbaseExchange(Exchange):
         self._unapplied: dict[str, list[str]] = defaultdict(list)
         self._books: dict[str, CoinbaseBook] = {}
 
+    def resnapshot(self, stream: str) -> None:
+        """Send every holder of a stream its first message afresh, in mid-stream."""
+
+        def now() -> None:
+            text = self._opening(stream)
+            assert text is not None, f"{stream} has no opening"
+            for peer in self._audience((stream,)):
+                self._deliver(peer, Cue((stream,), text))
+                peer.flush()
+
+        self._do(now)
+
     def _admit(self, path: str) -> str | None:
         return None if path.partition("?")[0] == "/" else "no such path"
 
@@ -79,7 +94,7 @@ class CoinbaseExchange(Exchange):
 
     def _expect_subscription(self, peer: Peer) -> None:
         if not peer.asked and peer.closed is None:
-            self.violations.append(f"{peer}: no subscription in {self.first_subscribe_s:g} s")
+            self._gate.violated(f"{peer}: no subscription in {self.first_subscribe_s:g} s")
             self._end(peer, 1008, "no subscription")
 
     async def _beat(self, peer: Peer, every_s: float) -> None:
@@ -112,9 +127,11 @@ class CoinbaseExchange(Exchange):
             return [Sent(None, _error("unknown type"))]
         if not isinstance(channel, str) or channel not in CHANNELS:
             return [Sent(None, _error("one known channel is needed"))]
-        if channel != "heartbeats" and not products:
+        if channel == "user" and not request.get("jwt"):
+            return [Sent(None, _error("authentication failure"))]
+        names = [channel] if channel in {"heartbeats", "user"} else []
+        if not names and not products:
             return [Sent(None, _error("product_ids are needed"))]
-        names = ["heartbeats"] if channel == "heartbeats" else []
         if not names:
             names = [f"{channel}:{_product(product)}" for product in dict.fromkeys(products)]
         if kind == "unsubscribe":
@@ -123,6 +140,9 @@ class CoinbaseExchange(Exchange):
             fresh = []
         else:
             fresh = [stream for stream in names if self._hold(peer, stream)]
+        if fresh == ["user"]:  # a careless venue: the token comes back
+            event = {"type": "snapshot", "orders": [], "token": request["jwt"]}
+            self._openings["user"] = _message("user", [event])
         openings = [Sent((stream,), text) for stream in fresh if (text := self._opening(stream))]
         return [*openings, Sent(None, _message("subscriptions", [_subscriptions(peer)]))]
 

@@ -1,17 +1,18 @@
 """The switches that make a stand-in exchange misbehave.
 
-A new switch works at one of three points of ``exchange.py``: a handshake (``_handshake``), the
-reply to a request (``_requested``), or a message on its way to a connection (``_deliver``).
+Each works at one of three points of ``exchange.py``: a handshake (``_handshake``), the reply to a
+request (``_requested``), or a message on its way to a connection (``_deliver``, ``Peer.flush``).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from tests.kit.peer import Peer, Sent, frame
+from tests.kit.exchange_gate import Gate
+from tests.kit.peer import Peer, Sent, Tamper, frame
 
 T = TypeVar("T")
 
@@ -19,10 +20,13 @@ T = TypeVar("T")
 class Faults(ABC):
     """Misbehaviour on request. From any thread; never waits for the other end."""
 
-    def __init__(self) -> None:
-        self._refusals: deque[int] = deque()
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._swallow = 0
         self._errors: deque[str] = deque()
+        self._muted: set[str] = set()
+        self._poison: set[str] = set()
+        self._poison_s = 0.1
 
     @abstractmethod
     def _do(self, action: Callable[[], T]) -> T:
@@ -93,7 +97,11 @@ class Faults(ABC):
 
     def refuse_handshakes(self, status: int, times: int = 1) -> None:
         """Answer the next handshakes with this HTTP status (429, 503, ...)."""
-        self._do(lambda: self._refusals.extend([status] * times))
+        self._do(lambda: self._gate.refuse_next(status, times))
+
+    def ban(self, seconds: float, status: int = 418) -> None:
+        """Refuse every handshake for so long, and say so; to come back sooner is a violation."""
+        self._do(lambda: self._gate.ban(seconds, status))
 
     def swallow_acks(self, times: int = 1) -> None:
         """Obey the next requests, but do not acknowledge them."""
@@ -102,3 +110,66 @@ class Faults(ABC):
     def refuse_requests(self, why: str, times: int = 1) -> None:
         """Answer the next requests with an error and do not obey them."""
         self._do(lambda: self._errors.extend([why] * times))
+
+    def mute(self, *streams: str) -> None:
+        """Grant these streams, and never deliver them."""
+        self._do(lambda: self._muted.update(streams))
+
+    def unmute(self, *streams: str) -> None:
+        """Deliver again what was muted; all of it if no stream is named."""
+        self._do(lambda: self._muted.difference_update(streams or set(self._muted)))
+
+    def poison(self, *streams: str, after_s: float = 0.1) -> None:
+        """Cut the connection of whoever subscribes to one of these, without a word.
+
+        So Hyperliquid does with a coin that it does not know (measured 2026-09: after 100 ms).
+        """
+
+        def now() -> None:
+            self._poison.update(streams)
+            self._poison_s = after_s
+
+        self._do(now)
+
+    def drop(
+        self,
+        peer: Peer,
+        count: int | None = 1,
+        *,
+        fraction: float = 1.0,
+        seed: int = 0,
+        streams: Iterable[str] = (),
+    ) -> None:
+        """Lose messages of one connection; they are in its ``dropped``.
+
+        So many (None: until ``behave``), each with this probability, of these streams (or all).
+        """
+        self._tamper(peer, Tamper(0, count, fraction, seed, streams))
+
+    def duplicate(
+        self,
+        peer: Peer,
+        count: int | None = 1,
+        *,
+        fraction: float = 1.0,
+        seed: int = 0,
+        streams: Iterable[str] = (),
+    ) -> None:
+        """Send messages of one connection twice; they are in its ``doubled``. See ``drop``."""
+        self._tamper(peer, Tamper(2, count, fraction, seed, streams))
+
+    def delay(self, peer: Peer, seconds: float) -> None:
+        """Send everything on this connection so much later from now on; the order is kept."""
+        self._do(lambda: setattr(peer, "delay_s", seconds))
+
+    def behave(self, peer: Peer) -> None:
+        """End the dropping, doubling and delaying on this connection."""
+
+        def now() -> None:
+            peer.tampers.clear()
+            peer.delay_s = 0.0
+
+        self._do(now)
+
+    def _tamper(self, peer: Peer, tamper: Tamper) -> None:
+        self._do(lambda: peer.tampers.append(tamper))

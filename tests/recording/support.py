@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -43,8 +44,11 @@ def expand(batches: Iterable[Batch], first_seq: int = 0) -> list[Message]:
     return messages
 
 
-def record(directory: Path, blocks: Sequence[Sequence[Batch]]) -> Path:
-    """A recording with these blocks; the path of its only part."""
+def record(directory: Path, blocks: Sequence[Sequence[Batch]], *, killed: bool = False) -> Path:
+    """A recording with these blocks; the path of its only part.
+
+    Where its writer was ``killed``, there is neither INDEX nor seek table.
+    """
     with Writer.create(
         directory, venues=["binance"], wall_ns=WALL, mono_ns=MONO, identity=bytes(range(16))
     ) as writer:
@@ -52,6 +56,9 @@ def record(directory: Path, blocks: Sequence[Sequence[Batch]]) -> Path:
             writer.add_connection(connection)
         for block in blocks:
             writer.write(block)
+        size = writer.bytes_written
+    if killed:
+        os.truncate(writer.path, size)
     return writer.path
 
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsproxy.recording.columns import BYTES, SIGNED, pack, signed, unpack, unsigned
+from wsproxy.recording.columns import (
+    BYTES,
+    SIGNED,
+    distinct,
+    is_constant,
+    pack,
+    signed,
+    unpack,
+    unsigned,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +59,11 @@ def test_a_column_survives(values: list[int]) -> None:
 def test_what_is_no_column_is_refused(item: object, codes: str) -> None:
     with pytest.raises((TypeError, ValueError)):
         unpack(item, codes)
+
+
+@given(st.lists(st.integers(0, 255), min_size=1) | st.lists(st.just(7), min_size=1))
+@pytest.mark.parametrize("code", "BHIQiq")
+def test_what_occurs_in_a_column(code: str, values: list[int]) -> None:
+    column = array(code, values)
+    assert distinct(column) == set(values)
+    assert is_constant(column) == (len(set(values)) == 1)

@@ -68,7 +68,29 @@ def test_the_head_says_what_the_block_holds(encoder: BlockEncoder) -> None:
     assert list(head.connections) == [1, 2]
     # the same name at another venue is another stream; a record that is no message counts nothing
     assert head.streams == {1: Tally(2, 8), 2: Tally(1, 5), 3: Tally(0, 0)}
-    assert (encoded.records, encoded.payload_bytes) == (4, 10)
+    assert encoded.head.encode() == head.encode()
+    assert encoded.kinds == {Kind.MESSAGE: 3, Kind.SUBSCRIBED: 1}
+    assert encoded.spans == {1: (WALL + 9, WALL + 9), 2: (WALL + 9, WALL + 9)}
+    assert not head.has_keyframe
+
+
+def test_the_head_says_whether_there_is_a_keyframe(encoder: BlockEncoder) -> None:
+    batch = Batch(Kind.KEYFRAME, 1, WALL, MONO, [b"{}"], None, [("a",)])
+    encoded = encoder.encode([batch], first_seq=0)
+    assert encoded.head.has_keyframe
+    assert split(encoded.data)[0].has_keyframe
+    assert encoded.spans == {}
+
+
+def test_spans_are_from_the_first_to_the_last_message_in_order(encoder: BlockEncoder) -> None:
+    batches = [
+        Batch(Kind.ACKNOWLEDGED, 1, WALL, MONO, [b""], None, [("a",)]),
+        Batch(Kind.MESSAGE, 1, WALL + 5, MONO, [b"", b"", b""], None, [("a",), ("a", "b")]),
+        Batch(Kind.MESSAGE, 1, WALL + 3, MONO, [b""], None, [("a",)]),
+        Batch(Kind.GAP, 1, WALL + 8, MONO, [b""], None, [("a", "b")]),
+    ]
+    spans = encoder.encode(batches, first_seq=0).spans
+    assert spans == {1: (WALL + 5, WALL + 3), 2: (WALL + 5, WALL + 5)}
 
 
 def test_streams_keep_their_numbers_from_block_to_block(encoder: BlockEncoder) -> None:

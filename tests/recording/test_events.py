@@ -24,6 +24,23 @@ from wsproxy.recording import events
             events.gap([], "disk", 12, missed=3),
             {"streams": [], "why": "disk", "since": 12, "missed": 3},
         ),
+        (
+            events.attachment("https://x/depth", 200, {"etag": "1"}, b"{}", 12),
+            {
+                "url": "https://x/depth",
+                "status": 200,
+                "headers": {"etag": "1"},
+                "asked": 12,
+                "body": b"{}",
+            },
+        ),
+        (events.clock(-5, None, "ntp"), {"offset": -5, "error": None, "source": "ntp"}),
+        (events.marker("lunch", "alice"), {"text": "lunch", "who": "alice"}),
+        (events.statistics({"lost": 3}), {"counters": {"lost": 3}}),
+        (
+            events.deleted(1, 0, 9, 1000, "old"),
+            {"part": 1, "seq": 0, "records": 9, "bytes": 1000, "why": "old"},
+        ),
     ],
 )
 def test_an_event_says_what_it_was_given(payload: bytes, fields: dict[str, object]) -> None:

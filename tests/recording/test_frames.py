@@ -11,6 +11,7 @@ from wsproxy.recording.frames import (
     HEAD,
     MAX_BLOCK_BYTES,
     PRELUDE,
+    VERSION,
     BlockHead,
     PartHead,
     Prelude,
@@ -42,6 +43,7 @@ HEAD_OF_BLOCK = BlockHead(
     latest=2**62,
     connections=[1, 70_000],
     streams={1: Tally(2, 3), 300: Tally(0, 2**33)},
+    has_keyframe=True,
 )
 
 
@@ -71,7 +73,7 @@ def test_every_flipped_bit_of_a_frame_is_noticed() -> None:
 
 def test_a_part_head_survives() -> None:
     body = body_of(PART_HEAD.encode())
-    assert PartHead.version(body) == (1, 0)
+    assert PartHead.version(body) == VERSION == (1, 1)
     assert PartHead.decode(body) == PART_HEAD
 
 
@@ -85,10 +87,13 @@ def test_keys_of_a_later_minor_version_are_passed_over() -> None:
 def test_a_block_head_survives_and_passes_over_what_it_does_not_know() -> None:
     body = body_of(HEAD_OF_BLOCK.encode())
     fixed, details = body[:52], cbor2.loads(body[52:])
+    assert fixed[4:8] == b"\1\0\0\0"
+    fixed = fixed[:4] + b"\xff" * 4 + fixed[8:]  # flags of a later version
     again = BlockHead.decode(fixed + cbor2.dumps(details | {"later": 1}))
     for head in (BlockHead.decode(body), again):
         assert list(head.connections) == [1, 70_000]
         assert head.streams == HEAD_OF_BLOCK.streams
+        assert head.has_keyframe
         assert head.encode() == HEAD_OF_BLOCK.encode()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from wsproxy.model import BINARY, TEXT, Kind, Message
 from wsproxy.recording import events
@@ -36,23 +37,23 @@ def test_a_message_is_one_line() -> None:
     [((), None), (("a",), "binance:a"), (("a", "b:c"), ["binance:a", "binance:b:c"])],
 )
 def test_streams_are_none_one_or_a_list(streams: tuple[str, ...], shown: object) -> None:
-    assert json.loads(line(MESSAGE._replace(streams=streams)))["stream"] == shown
+    assert json.loads(line(replace(MESSAGE, streams=streams)))["stream"] == shown
 
 
 @pytest.mark.parametrize(
     ("message", "kind", "key", "value"),
     [
-        (MESSAGE._replace(kind=Kind.REQUEST, payload=b"hi"), "request", "text", "hi"),
-        (MESSAGE._replace(payload=b"\xff\n"), "message", "base64", "/wo="),
-        (MESSAGE._replace(payload=b"hi", opcode=BINARY), "message", "base64", "aGk="),
+        (replace(MESSAGE, kind=Kind.REQUEST, payload=b"hi"), "request", "text", "hi"),
+        (replace(MESSAGE, payload=b"\xff\n"), "message", "base64", "/wo="),
+        (replace(MESSAGE, payload=b"hi", opcode=BINARY), "message", "base64", "aGk="),
         (
-            MESSAGE._replace(kind=Kind.GAP, payload=events.gap(["a"], "lost", 2**60, 4)),
+            replace(MESSAGE, kind=Kind.GAP, payload=events.gap(["a"], "lost", 2**60, 4)),
             "gap",
             "event",
             {"streams": ["a"], "why": "lost", "since": str(2**60), "missed": 4},
         ),
-        (MESSAGE._replace(kind=Kind.CLOSED, payload=b"\xff"), "closed", "base64", "/w=="),
-        (MESSAGE._replace(kind=77, payload=b"hi"), 77, "base64", "aGk="),
+        (replace(MESSAGE, kind=Kind.CLOSED, payload=b"\xff"), "closed", "base64", "/w=="),
+        (replace(MESSAGE, kind=77, payload=b"hi"), 77, "base64", "aGk="),
     ],
 )
 def test_the_payload_is_shown_as_what_it_is(

@@ -15,8 +15,9 @@ from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand, re
 from wsproxy.errors import ConfigError, DamagedRecording, RecordingError
 from wsproxy.model import Batch, Kind, StreamKey
 from wsproxy.recording.part import Part
-from wsproxy.recording.reader import Recording, StreamInfo
+from wsproxy.recording.reader import Recording
 from wsproxy.recording.reader import open as open_recording
+from wsproxy.recording.summary import StreamInfo
 
 RECORDS = expand([batch for block in three_blocks() for batch in block])
 TRAFFIC = Path(__file__).parents[3] / "shared" / "traffic" / "streams"
@@ -44,10 +45,10 @@ def flip(path: Path, offset: int) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(batches, max_size=4))
-def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]]) -> None:
+@given(st.lists(batches, max_size=4), st.booleans())
+def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]], killed: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        recording = open_recording(record(Path(directory) / "r", blocks))
+        recording = open_recording(record(Path(directory) / "r", blocks, killed=killed))
         written = expand([batch for block in blocks for batch in block])
         assert list(recording.messages(kinds=None)) == written
         assert expand(recording.batches()) == written
@@ -61,12 +62,12 @@ def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]]) ->
 
 
 @settings(deadline=None)
-@given(st.lists(batches, max_size=4), st.sets(st.sampled_from(Kind)), st.data())
+@given(st.lists(batches, max_size=4), st.booleans(), st.sets(st.sampled_from(Kind)), st.data())
 def test_a_selection_is_what_a_plain_loop_would_select(
-    blocks: list[list[Batch]], kinds: set[Kind], data: st.DataObject
+    blocks: list[list[Batch]], killed: bool, kinds: set[Kind], data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        recording = open_recording(record(Path(directory) / "r", blocks))
+        recording = open_recording(record(Path(directory) / "r", blocks, killed=killed))
         written = expand([batch for block in blocks for batch in block])
         times = st.none() | st.sampled_from([0, *(message.time for message in written)])
         start, end = data.draw(times), data.draw(times)
@@ -225,7 +226,8 @@ def test_a_damaged_head_does_not_hide_the_blocks(path: Path) -> None:
     assert list(open_recording(path, damaged="skip").messages(kinds=None)) == RECORDS
 
 
-def test_an_unfinished_block_is_the_end(path: Path) -> None:
+def test_an_unfinished_block_is_the_end(tmp_path: Path) -> None:
+    path = record(tmp_path / "r", three_blocks(), killed=True)
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-1])
     recording = open_recording(path)
@@ -283,3 +285,137 @@ def test_real_traffic_survives_byte_for_byte(tmp_path: Path, name: str) -> None:
     recording = open_recording(record(tmp_path / "r", [written]))
     assert list(recording.messages(kinds=None)) == expand(written)
     assert recording.info.disk_bytes < recording.info.raw_bytes
+
+
+def one(at: int, payload: bytes, connection: int = 1) -> Batch:
+    return Batch(Kind.MESSAGE, connection, WALL + at, MONO + at, [payload], None, [("s",)])
+
+
+def several(tmp_path: Path, *recordings: list[Batch]) -> Recording:
+    paths = []
+    for number, written in enumerate(recordings):
+        blocks = [written[at : at + 2] for at in range(0, len(written), 2)]
+        paths.append(record(tmp_path / f"{number}", blocks).parent)
+    return open_recording(paths)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 20)), min_size=1, max_size=4))
+def test_several_recordings_are_merged_by_time_then_sequence(times: list[list[int]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        recordings = [
+            [one(at, b"%d" % index) for at in sorted(ts)] for index, ts in enumerate(times)
+        ]
+        recording = several(Path(directory), *recordings)
+        expected = sorted(
+            (at, seq, b"%d" % index)
+            for index, ts in enumerate(times)
+            for seq, at in enumerate(sorted(ts))
+        )
+        found = [(m.time - WALL, m.seq, m.payload) for m in recording.messages()]
+        assert found == expected
+        found_in_batches = [(b.wall_ns - WALL, len(b.payloads)) for b in recording.batches()]
+        assert found_in_batches == sorted(found_in_batches, key=lambda pair: pair[0])
+        assert sum(count for _, count in found_in_batches) == len(expected)
+        begins = [int(block.time[0]) for block in recording.blocks()]
+        assert begins == sorted(begins)
+        assert recording.info.records == len(expected)
+
+
+def test_recordings_that_do_not_overlap_are_read_one_after_the_other(
+    tmp_path: Path, reads: list[int]
+) -> None:
+    later = [one(at, b"later") for at in range(100, 140)]
+    sooner = [one(at, b"sooner") for at in range(20)]
+    recording = several(tmp_path, later, sooner)
+    assert recording.info.records == 60
+    reads.clear()
+    messages = recording.messages()
+    assert [m.text for m in islice(messages, 20)] == ["sooner"] * 20
+    before = len(reads)
+    assert [m.text for m in messages] == ["later"] * 40
+    assert before < len(reads) / 2
+
+
+def test_connections_of_several_recordings_do_not_collide(tmp_path: Path) -> None:
+    mine = [one(0, b"a"), one(5, b"b", connection=300), Batch(Kind.GAP, 0, WALL, MONO, [b"\xa0"])]
+    recording = several(tmp_path, mine, mine)
+    read = list(recording.messages(kinds=None))
+    assert sorted(message.connection for message in read) == [0, 0, 1, 300, 301, 600]
+    assert {info.number for info in recording.connections.values()} >= {1, 300, 301, 600}
+    assert {number: info.number for number, info in recording.connections.items()} == {
+        number: number for number in recording.connections
+    }
+    for message in read:
+        if message.connection:
+            assert recording.connections[message.connection].venue == message.venue
+    assert {batch.connection for batch in recording.batches()} == {0, 1, 300, 301, 600}
+    assert {number for block in recording.blocks() for number in block.connection.tolist()} == {
+        1,
+        300,
+        301,
+        600,
+    }
+
+
+def test_what_several_recordings_hold_adds_up(tmp_path: Path) -> None:
+    recording = several(tmp_path, [one(7, b"abc")], [one(3, b"de")], [])
+    assert recording.streams == {StreamKey("binance", "s"): StreamInfo(2, 5, WALL + 3, WALL + 7)}
+    info = recording.info
+    assert (info.parts, info.records, info.raw_bytes) == (3, 2, 5)
+    assert (info.first, info.last, info.path) == (WALL + 3, WALL + 7, tmp_path / "0")
+    assert [message.text for message in recording.messages(start="+1ns")] == ["abc"]
+
+
+def test_nothing_is_no_recording() -> None:
+    with pytest.raises(RecordingError, match="no recording was named"):
+        open_recording([])
+
+
+class Last:
+    """The last message is the state."""
+
+    def __init__(self) -> None:
+        self.payload: bytes | None = None
+
+    def feed(self, payload: bytes) -> None:
+        self.payload = payload
+
+    def snapshot(self) -> bytes | None:
+        return self.payload
+
+
+def test_a_state_comes_of_the_recording_that_covers_the_time(tmp_path: Path) -> None:
+    paths = [
+        record(tmp_path / name, [[one(at, name.encode())], [one(at + 1, b"")]])
+        for name, at in (("tuesday", 100), ("monday", 0))
+    ]
+    recording = open_recording(paths, states=lambda _: Last())
+    key = StreamKey("binance", "s")
+    assert recording.state_at(WALL + 1) == {key: b"monday"}
+    assert recording.state_at("+100ns", "s") == {key: b""}
+    assert recording.state_at("+101ns", key) == {key: b"tuesday"}
+    assert recording.state_at(WALL) == {}
+    with pytest.raises(RecordingError, match="holds no stream x"):
+        recording.state_at(WALL, "x")
+
+
+def test_a_keyframe_before_the_first_message_is_a_state(tmp_path: Path) -> None:
+    frame = Batch(Kind.KEYFRAME, 1, WALL, MONO, [b"all"], None, [("s",)])
+    path = record(tmp_path / "r", [[frame], [one(9, b"more")]])
+    recording = open_recording(path, states=lambda _: Last())
+    assert recording.state_at("+5ns") == {StreamKey("binance", "s"): b"all"}
+
+
+def test_a_later_recording_that_has_a_gap_ends_what_an_earlier_one_knew(tmp_path: Path) -> None:
+    lost = Batch(Kind.GAP, 1, WALL + 7, MONO, [b"\xa0"], None, [("s",)])
+    first = record(tmp_path / "1", [[one(0, b"old")]])
+    second = record(tmp_path / "2", [[one(5, b"new")], [lost]])
+    recording = open_recording([first, second], states=lambda _: Last())
+    key = StreamKey("binance", "s")
+    assert [recording.state_at(WALL + at) for at in (5, 6, 8)] == [{key: b"old"}, {key: b"new"}, {}]
+
+
+def test_states_are_the_venues(path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"open .* with wsproxy\.open"):
+        open_recording(path).state_at("+1s")

@@ -20,5 +20,6 @@ def test_the_reader_of_the_specification_reads_every_record(tmp_path: Path) -> N
         for m in expand([batch for block in three_blocks() for batch in block])
     ]
     assert list(shown["records"](path)) == expected
+    path = record(tmp_path / "killed", three_blocks(), killed=True)
     path.write_bytes(path.read_bytes()[:-1])
     assert list(shown["records"](path)) == expected[:5]

@@ -17,9 +17,14 @@ import cbor2
 import pytest
 
 from tests.recording.support import CONNECTIONS, MONO, WALL, expand, read, record, three_blocks
-from wsproxy.errors import RecordingError
-from wsproxy.model import Batch, Kind
+from wsproxy.errors import DamagedRecording, RecordingError
+from wsproxy.model import Batch, Instant, Kind
+from wsproxy.recording.events import read_event
+from wsproxy.recording.part import Part
+from wsproxy.recording.partwriter import PartWriter
 from wsproxy.recording.reader import open as open_recording
+from wsproxy.recording.retention import Retention
+from wsproxy.recording.rotation import DAY_NS, Rotation
 from wsproxy.recording.writer import BLOCK_BYTES, Writer, default_directory
 
 RECORDS = expand([batch for block in three_blocks() for batch in block])
@@ -29,6 +34,14 @@ def create(directory: Path) -> Writer:
     writer = Writer.create(directory, venues=["binance"], wall_ns=WALL, mono_ns=MONO)
     writer.add_connection(CONNECTIONS[0])
     return writer
+
+
+def parts(directory: Path) -> list[str]:
+    return sorted(file.name.split(".")[0] for file in directory.iterdir())
+
+
+def never(damage: DamagedRecording) -> None:
+    raise damage
 
 
 def noise(size: int) -> Batch:
@@ -46,6 +59,7 @@ def test_what_is_written_is_counted(tmp_path: Path) -> None:
     assert writer.write([]) == writer.write([Batch(Kind.MESSAGE, 1, WALL, MONO, [])]) == 0
     writer.close()
     writer.close()
+    assert writer.bytes_written == writer.path.stat().st_size > head + written
 
 
 def test_blocks_can_be_read_before_the_writer_closes(tmp_path: Path) -> None:
@@ -155,6 +169,182 @@ def test_a_disk_that_cannot_sync_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(RecordingError, match=r"000001.* cannot be synced: Input/output error"):
         writer.close()
     writer.close()
+
+
+# --- rotation ----------------------------------------------------------------------------------
+
+
+def text(index: int, wall_ns: int = WALL, mono_ns: int = MONO, connection: int = 1) -> Batch:
+    return Batch(
+        Kind.MESSAGE, connection, wall_ns, mono_ns, [b"%d" % index], None, [(f"s{index % 7}",)]
+    )
+
+
+def rotating(directory: Path, rotation: Rotation, retention: Retention | None = None) -> Writer:
+    writer = Writer.create(
+        directory,
+        venues=["binance"],
+        wall_ns=WALL,
+        mono_ns=MONO,
+        block_bytes=40,
+        rotation=rotation,
+        retention=retention,
+    )
+    for connection in CONNECTIONS:
+        writer.add_connection(connection)
+    return writer
+
+
+def test_no_message_falls_between_parts(tmp_path: Path) -> None:
+    batches = [text(index, connection=(1, 300)[index % 2]) for index in range(1000)]
+    with rotating(tmp_path / "r", Rotation(bytes=2000)) as writer:
+        written = sum(writer.write(batches[at : at + 70]) for at in range(0, 1000, 70))
+    assert read(tmp_path / "r") == expand(batches)
+    assert len(parts(tmp_path / "r")) > 5
+    files = sorted((tmp_path / "r").iterdir())
+    assert written < writer.bytes_written == sum(file.stat().st_size for file in files)
+    heads = []
+    for file in files:
+        assert list(open_recording(file).messages())  # each is a recording by itself
+        with Part(file, never) as part:
+            assert part.index is not None
+            assert part.head is not None
+            heads.append(part.head)
+    assert [head.part for head in heads] == list(range(1, len(files) + 1))
+    assert len({head.identity for head in heads}) == 1
+    assert open_recording(tmp_path / "r").info.damage == ()
+
+
+def test_the_next_part_is_there_before_the_one_before_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    really = PartWriter.close
+
+    def close(part: PartWriter) -> None:
+        seen.append((part.path.name[:6], parts(tmp_path / "r")))
+        really(part)
+
+    monkeypatch.setattr(PartWriter, "close", close)
+    with rotating(tmp_path / "r", Rotation(bytes=1)) as writer:
+        writer.write([text(0)])
+        writer.write([text(1)])
+        assert seen == [("000001", ["000001", "000002"])]
+
+
+def test_a_part_ends_at_midnight_utc_and_after_its_time(tmp_path: Path) -> None:
+    midnight = (WALL // DAY_NS + 1) * DAY_NS
+    batches = [text(0), text(1, midnight - 1), text(2, midnight), text(3, midnight + 5)]
+    with rotating(tmp_path / "day", Rotation(daily=True)) as writer:
+        writer.write(batches)
+    counts = [len(read(file)) for file in sorted((tmp_path / "day").iterdir())]
+    assert counts == [2, 2]
+    batches = [text(n, mono_ns=MONO + n) for n in range(10)]
+    with rotating(tmp_path / "time", Rotation(after_ns=4)) as writer:
+        writer.write(batches)
+    counts = [len(read(file)) for file in sorted((tmp_path / "time").iterdir())]
+    assert counts == [4, 4, 2]
+    with Part(tmp_path / "time" / "000002.wsr.zst", never) as part:
+        assert part.head is not None
+        assert (part.head.first_seq, part.head.mono_ns) == (4, MONO + 4)
+
+
+def test_an_empty_part_is_never_ended(tmp_path: Path) -> None:
+    with rotating(tmp_path / "r", Rotation(daily=True)) as writer:
+        writer.write([text(0, WALL + 3 * DAY_NS)])
+    assert parts(tmp_path / "r") == ["000001"]
+
+
+def test_a_name_that_is_taken_is_not_overwritten_by_rotation(tmp_path: Path) -> None:
+    with rotating(tmp_path / "r", Rotation(bytes=1)) as writer:
+        writer.write([text(0)])
+        (tmp_path / "r" / "000002.wsr.zst").write_bytes(b"precious")
+        with pytest.raises(RecordingError, match=r"000002.* cannot be made: File exists"):
+            writer.write([text(1)])
+        assert (tmp_path / "r" / "000002.wsr.zst").read_bytes() == b"precious"
+        assert writer.records == 1
+
+
+# --- retention ---------------------------------------------------------------------------------
+
+
+def test_the_oldest_parts_are_deleted_and_a_record_tells_of_it(tmp_path: Path) -> None:
+    stranger = tmp_path / "r" / "notes.txt"
+    limit = 5000
+    with rotating(tmp_path / "r", Rotation(bytes=1000), Retention(bytes=limit)) as writer:
+        stranger.touch()
+        batches = [text(index) for index in range(300)]
+        gone = []
+        for at in range(0, 300, 20):
+            writer.write(batches[at : at + 20])
+            gone += writer.retain(Instant(WALL + at, MONO + at))
+        size = sum(file.stat().st_size for file in (tmp_path / "r").iterdir())
+        assert limit - 2000 < size <= limit + 500  # the record of the deletion comes on top
+    assert stranger.exists()
+    assert [found.part.part for found in gone] == list(range(1, len(gone) + 1))
+    assert parts(tmp_path / "r")[0] == f"{len(gone) + 1:06}"
+    kept = list(open_recording(tmp_path / "r").messages(kinds=[Kind.MESSAGE, Kind.DELETED]))
+    told = [read_event(message.payload) for message in kept if message.kind is Kind.DELETED]
+    last = gone[-1].part
+    assert told[-1] == {
+        "part": last.part,
+        "seq": last.first_seq,
+        "records": last.records,
+        "bytes": last.size,
+        "why": gone[-1].why,
+    }
+    assert [message.seq for message in kept] == list(
+        range(last.first_seq + last.records, kept[-1].seq + 1)
+    )
+
+
+def test_a_disk_that_is_full_is_relieved_first_and_told_later(tmp_path: Path) -> None:
+    policy = Retention(age_ns=0)
+    with rotating(tmp_path / "r", Rotation(bytes=1), policy) as writer:
+        writer.write([text(0), text(1), text(2)])
+        with file_size_limit(1), pytest.raises(RecordingError):
+            writer.retain(Instant(WALL + 10, MONO))
+        assert parts(tmp_path / "r") == ["000003"]
+        assert writer.retain(Instant(WALL, MONO)) == []
+        assert writer.retain(Instant(WALL, MONO)) == []
+    told = open_recording(tmp_path / "r").messages(kinds=[Kind.DELETED])
+    assert [read_event(message.payload)["part"] for message in told] == [1, 2]
+
+
+def test_without_a_limit_everything_stays(tmp_path: Path) -> None:
+    with rotating(tmp_path / "r", Rotation(bytes=1)) as writer:
+        for index in range(5):
+            writer.write([text(index)])
+            assert not writer.may_delete
+            assert writer.retain(Instant(WALL + 100 * DAY_NS, MONO)) == []
+    assert len(parts(tmp_path / "r")) == 5
+
+
+def test_a_part_that_cannot_be_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *, missing_ok: bool) -> None:
+        raise OSError(13, "Permission denied")
+
+    with rotating(tmp_path / "r", Rotation(bytes=1), Retention(age_ns=0)) as writer:
+        writer.write([text(0)])
+        writer.write([text(1)])
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refuse)
+            with pytest.raises(RecordingError, match=r"000001.* cannot be deleted: Permission"):
+                writer.retain(Instant(WALL + 1, MONO))
+
+
+def test_names_within_a_recording_are_no_paths(tmp_path: Path) -> None:
+    evil = "../../evil"
+    with Writer.create(tmp_path / "a" / "r", venues=[evil], wall_ns=1, mono_ns=1) as writer:
+        writer.add_connection(CONNECTIONS[0]._replace(venue=evil))
+        writer.write([Batch(Kind.MESSAGE, 1, 1, 1, [b""], None, [(evil,)])])
+    assert [message.streams for message in read(tmp_path / "a" / "r")] == [(evil,)]
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "r", "000001.wsr.zst"]
+
+
+# --- kill -9, zstd -----------------------------------------------------------------------------
 
 
 WRITES_UNTIL_KILLED = textwrap.dedent(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.traffic import BINANCE_BTC, BINANCE_MANY, load, requires_traffic
-from wsproxy.venues.base import Acknowledged, Data, Denied, Notice, Unknown, Venue
+from wsproxy.venues.base import Acknowledged, Data, Denied, Notice, Same, Span, Unknown, Venue
 from wsproxy.venues.binance import Binance
 
 BINANCE = Binance()
@@ -127,6 +127,12 @@ def test_stream_names_are_kept(name: str) -> None:
 def test_stream_names_that_binance_does_not_have(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         BINANCE.stream(text)
+
+
+def test_a_message_is_known_by_its_numbers() -> None:
+    assert BINANCE.mark(b'{"t":7}', "btcusdt@trade") == Span(7, 7, gapless=True)
+    assert BINANCE.mark(TRADE, "btcusdt@kline_1m") == Same(TRADE)
+    assert BINANCE.sequence(TRADE) is None
 
 
 def test_there_is_no_state() -> None:

@@ -237,3 +237,66 @@ def test_whatever_a_client_says_has_a_reply_that_is_json(payload: bytes, granted
         reply = session.refuse(request, "no", 0)
     assert isinstance(reply, bytes)
     assert set(json.loads(reply.decode())) in ({"result", "id"}, {"error", "id"})
+
+
+# --- private ------------------------------------------------------------------------------------
+
+LISTEN_KEY = "pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a65a1"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        (f"/ws/{LISTEN_KEY}", ""),
+        (f"/ws/btcusdt@trade/{LISTEN_KEY}", "x=1"),
+        ("/stream", f"streams={LISTEN_KEY}"),
+        ("/stream", f"streams=btcusdt@trade/{LISTEN_KEY}&timeUnit=MICROSECOND"),
+        ("/ws", "listenKey=abc"),
+    ],
+)
+def test_an_address_with_a_secret_is_private(path: str, query: str) -> None:
+    session = BinanceSession(path, query)
+    opening = session.opening()
+    assert opening is not None
+    assert (opening.kind, opening.streams) == ("private", ())
+    assert opening.address == path + (f"?{query}" if query else "")
+    assert opening.address not in repr(opening)
+    assert session.refuse(opening, "no room", 0) == (
+        b'{"error":{"code":2,"msg":"Invalid request: no room"},"id":null}'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"method":"session.logon","params":{"apiKey":"sEcReT","signature":"s"},"id":7}',
+        f'{{"method":"SUBSCRIBE","params":["{LISTEN_KEY}"],"id":7}}',
+        '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"apiKey":"sEcReT","id":7}',
+        '{"params":{"signature":"sEcReT"},"id":7}',
+    ],
+)
+def test_a_request_with_a_secret_is_private(text: str) -> None:
+    session = BinanceSession("/ws/a@trade/b@trade", "x=1")
+    request = session.read(text.encode(), TEXT)
+    assert request.kind == "private"
+    assert request.address == "/ws/a@trade/b@trade?x=1"
+    assert request.streams == ("a@trade", "b@trade")
+    assert "sEcReT" not in repr(request)
+    reply = session.refuse(request, "no room", 0)
+    assert reply == b'{"error":{"code":2,"msg":"Invalid request: no room"},"id":7}'
+
+
+def test_a_private_request_with_an_id_that_is_none_is_still_private() -> None:
+    request = BinanceSession("/ws", "").read(b'{"method":"order.place","id":[1]}', TEXT)
+    assert request.kind == "private"
+
+
+def test_a_client_that_changed_its_view_gets_an_address_of_that_view() -> None:
+    session = BinanceSession("ws/a@trade", "timeUnit=MICROSECOND&x=1")
+    logon = b'{"method":"session.logon","id":1}'
+    assert session.read(logon, TEXT).address == "/ws/a@trade?timeUnit=MICROSECOND&x=1"
+    ask(session, '{"method":"SET_PROPERTY","params":["combined",true],"id":1}')
+    request = session.read(logon, TEXT)
+    assert (request.address, request.streams) == ("/stream?timeUnit=MICROSECOND", ())
+    ask(session, '{"method":"SET_PROPERTY","params":["combined",false],"id":1}')
+    assert session.read(logon, TEXT).streams == ("a@trade" + MICRO,)

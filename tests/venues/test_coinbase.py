@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.traffic import COINBASE, load, requires_traffic
-from wsproxy.venues.base import Data, Denied, Holding, Numbered, PathRefused, Unknown, Venue
+from wsproxy.venues.base import (
+    Data,
+    Denied,
+    Holding,
+    Numbered,
+    PathRefused,
+    Same,
+    Snapshot,
+    Unknown,
+    Venue,
+)
 from wsproxy.venues.coinbase import Coinbase
 
 VENUE = Coinbase()
@@ -133,6 +143,24 @@ def test_subscribing_anew_makes_every_stream_whole() -> None:
     assert VENUE.state("level2:BTC-USD") is not None
 
 
+def test_a_message_is_known_by_its_events() -> None:
+    one = frame("ticker", [{"tickers": [{"product_id": "A-B"}]}])
+    known = Same(b'[{"tickers":[{"product_id":"A-B"}]}]')
+    assert VENUE.mark(one, "ticker:A-B") == known
+    elsewhere = one.replace(b'"t"', b'"later"').replace(b":3,", b":4,")
+    assert VENUE.mark(elsewhere, "ticker:A-B") == known
+    assert VENUE.mark(TWO, "ticker:A-B") == known
+    assert VENUE.mark(one, "ticker:C-D") == Same(one)
+    assert VENUE.mark(b"garbage", "ticker:A-B") == Same(b"garbage")
+    snapshot = frame("l2_data", [{"type": "snapshot", "product_id": "A-B", "updates": []}])
+    assert VENUE.mark(snapshot, "level2:A-B") == Snapshot()
+
+
+def test_the_frames_of_a_connection_are_counted() -> None:
+    assert VENUE.sequence(TWO) == 3
+    assert VENUE.sequence(b'{"type":"error"}') is None
+
+
 _products = st.sampled_from(["BTC-USD", "ETH-USD", "USDT-USDC"]) | st.text(max_size=8)
 _items = st.lists(st.fixed_dictionaries({"product_id": _products, "x": st.text(max_size=5)}))
 _frames = st.builds(
@@ -168,6 +196,8 @@ def test_arbitrary_bytes_raise_nothing(payload: bytes) -> None:
     assert VENUE.key(payload) is None
     assert isinstance(VENUE.read(payload, "/"), Unknown)
     assert VENUE.render(payload, "frames", frozenset({"level2:A-B"})) == payload
+    assert VENUE.mark(payload, "level2:A-B") == Same(payload)
+    assert VENUE.sequence(payload) is None
 
 
 @requires_traffic
@@ -179,6 +209,7 @@ def test_recorded_frames_are_named_and_numbered() -> None:
         rendered = VENUE.render(payload, "frames", None)
         assert isinstance(rendered, Numbered)
         assert rendered.head + b"%d" % number + rendered.tail == payload
+        assert VENUE.sequence(payload) == number
         key = VENUE.key(payload)
         if frame["channel"] == "subscriptions":
             assert key is None
@@ -197,5 +228,10 @@ def test_recorded_frames_are_named_and_numbered() -> None:
         expected = f"{channel}:{items[0]['product_id']}" if channel != "heartbeats" else channel
         assert VENUE.streams(key, "/") == (expected,)
         assert VENUE.read(payload, "/") == Data((expected,))
+        mark = VENUE.mark(payload, expected)
+        if event.get("type") == "snapshot":
+            assert mark == Snapshot()
+        else:
+            assert mark == Same(payload.partition(b'"events":')[2][:-1])
         seen.add(expected)
     assert len(seen) == 9

@@ -163,6 +163,31 @@ def test_the_sequence_number_gives_way(payload: bytes, head: bytes, tail: bytes)
     assert frames.numbered(payload) == Numbered(head, tail)
 
 
+def test_the_content_of_a_stream() -> None:
+    alone = frame(b"l2_data", l2(b"A-B"), l2(b"A-B"))
+    assert frames.content(alone, "level2:A-B") == b"[%b,%b]" % (l2(b"A-B"), l2(b"A-B"))
+    shared = frame(b"l2_data", l2(b"C-D"), l2(b"A-B"))
+    assert frames.content(shared, "level2:A-B") == b"[%b]" % l2(b"A-B")
+    spaced = alone.replace(b'"events":', b'"events" : ')
+    assert frames.content(spaced, "level2:A-B") == frames.content(alone, "level2:A-B")
+    assert frames.content(BEAT, "heartbeats") == BEAT.partition(b'"events":')[2][:-1]
+    with pytest.raises(Unreadable, match="without level2:E-F"):
+        frames.content(shared, "level2:E-F")
+
+
+@pytest.mark.parametrize(
+    ("payload", "number"),
+    [
+        (BEAT, 13),
+        (b'{"sequence_num" : 9}', 9),
+        (b'{"sequence_num":%b}' % (b"9" * 5000), None),
+        (b"{}", None),
+    ],
+)
+def test_the_number_of_a_frame(payload: bytes, number: int | None) -> None:
+    assert frames.sequence(payload) == number
+
+
 @pytest.mark.parametrize("payload", [b"", b"{}", b'{"x":"\\"sequence_num\\":7"}'])
 def test_without_a_sequence_number_the_frame_stays(payload: bytes) -> None:
     assert frames.numbered(payload) is payload

@@ -123,13 +123,40 @@ def test_a_stream_held_without_a_spelling_goes_by_its_own_name() -> None:
     assert held(client.reply()) == {"heartbeats": ["heartbeats"], "ticker": ["BTC-USD"]}
 
 
-def test_a_token_on_a_public_channel_gets_nowhere() -> None:
-    session = CoinbaseSession("/")
-    request = session.read(wish("subscribe", "level2", "BTC-USD", jwt="sEcReT"), TEXT)
-    assert request.streams == ("level2:BTC-USD",)
+@pytest.mark.parametrize(
+    "payload",
+    [
+        wish("subscribe", "level2", "BTC-USD", jwt="sEcReT"),
+        wish("subscribe", "level2", "BTC-USD", JWT="sEcReT"),
+        wish("subscribe", "level2", "BTC-USD", api_key="sEcReT", signature="x", timestamp="1"),
+        wish("subscribe", "user", "BTC-USD"),
+        wish("unsubscribe", "user", "BTC-USD"),
+        wish("subscribe", "futures_balance_summary", jwt="sEcReT"),
+        wish("nonsense", "level2", jwt="sEcReT"),
+        b'{"jwt":"sEcReT","type":7}',
+    ],
+)
+def test_what_authenticates_is_private(payload: bytes) -> None:
+    session = CoinbaseSession("/", "x=1")
+    assert session.opening() is None
+    request = session.read(payload, TEXT)
+    assert (request.kind, request.streams, request.address) == ("private", (), "/?x=1")
     assert "sEcReT" not in repr(request)
-    assert "sEcReT" not in repr(session.accept(request, request.streams, 0))
-    assert "sEcReT" not in repr(session.refuse(request, "no", 0))
+    assert session.refuse(request, "no room", 0) == b'{"type":"error","message":"no room"}'
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_token_authenticates_nobody(nothing: str | None) -> None:
+    request = CoinbaseSession("/").read(wish("subscribe", "level2", "BTC-USD", jwt=nothing), TEXT)
+    assert (request.kind, request.streams) == ("subscribe", ("level2:BTC-USD",))
+
+
+@pytest.mark.parametrize("query", ["jwt=sEcReT", "a=1&API_KEY=sEcReT", "%6awt=sEcReT"])
+def test_an_address_with_a_token_is_private(query: str) -> None:
+    opening = CoinbaseSession("/", query).opening()
+    assert opening is not None
+    assert (opening.kind, opening.address) == ("private", f"/?{query}")
+    assert "sEcReT" not in repr(opening)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +170,6 @@ def test_a_token_on_a_public_channel_gets_nowhere() -> None:
         (b'{"type":"subscribe","channel":"level2","product_ids":"BTC-USD"}', "malformed request"),
         (b"{}", "use subscribe or unsubscribe"),
         (wish("ping", "level2"), "use subscribe or unsubscribe"),
-        (wish("subscribe", "user", "BTC-USD", jwt="sEcReT"), "only the public"),
-        (wish("subscribe", "futures_balance_summary", jwt="sEcReT"), "only the public"),
         (wish("subscribe", "l2_data", "BTC-USD"), "only the public"),
         (wish("subscribe", "level2"), "needs product_ids"),
         (wish("subscribe", "level2", "btc-usd"), "'btc-usd' is not a product id"),
@@ -161,7 +186,6 @@ def test_nonsense_earns_an_error(payload: bytes, why: str) -> None:
         error = json.loads(reply)
         assert error["type"] == "error"
         assert why in error["message"]
-        assert b"sEcReT" not in reply
 
 
 _words = st.text() | st.none() | st.sampled_from(["subscribe", "unsubscribe", "level2", "ticker"])

@@ -43,6 +43,11 @@ def candles(kind: str, *candles: tuple[int, str]) -> bytes:
     return frame("candles", {"type": kind, "candles": items})
 
 
+def status(kind: str, **products: str) -> bytes:
+    items = [{"id": f"{base}-USD", "status": said} for base, said in products.items()]
+    return frame("status", {"type": kind, "products": items})
+
+
 def state(stream: str, *messages: bytes) -> LateJoin:
     made = late_join(stream)
     assert made is not None
@@ -223,14 +228,69 @@ def test_a_ticker_is_its_last_one(channel: str) -> None:
 
 
 def test_a_status_is_its_last_one() -> None:
-    def status(kind: str, **products: str) -> bytes:
-        items = [{"id": f"{base}-USD", "status": said} for base, said in products.items()]
-        return frame("status", {"type": kind, "products": items})
-
     made = state("status:BTC-USD", status("snapshot", BTC="online", ETH="online"))
     assert text(made.snapshot()) == status("snapshot", BTC="online")
     made.feed(status("update", ETH="offline", BTC="delisted"))
     assert text(made.snapshot()) == status("snapshot", BTC="delisted")
+
+
+def test_states_are_the_same_where_their_content_is() -> None:
+    stream = "level2:BTC-USD"
+    made = state(stream, SNAPSHOT, book("update", ("bid", "9", "0"), ("bid", "8", "1.50")))
+    again = book(
+        "snapshot", ("bid", "10.50", "1"), ("bid", "8.0", "1.5"), ("offer", "11", "3"), at="t9"
+    )
+    assert made.same(state(stream, again))
+    assert state(stream, again).same(made)
+    assert not made.same(state(stream, SNAPSHOT))
+    assert not made.same(state(stream, again, book("update", ("offer", "11", "30"))))
+    assert not made.same(state(stream, again.replace(b"bid", b"offer")))
+
+
+def test_comparing_leaves_a_state_as_it_is() -> None:
+    made = state("level2:BTC-USD", SNAPSHOT)
+    assert made.same(state("level2:BTC-USD", SNAPSHOT))
+    assert text(made.snapshot()) == SNAPSHOT
+    made.feed(book("update", ("bid", "9", "0")))
+    assert not made.same(state("level2:BTC-USD", SNAPSHOT))
+    assert b'"9"' not in text(made.snapshot())
+
+
+def test_states_that_know_nothing_are_the_same() -> None:
+    nothing = state("level2:BTC-USD")
+    assert nothing.same(state("level2:BTC-USD"))
+    assert not nothing.same(state("level2:BTC-USD", SNAPSHOT))
+    assert nothing.same(state("level2:BTC-USD", book("snapshot", ("bid", "much", "1"))))
+
+
+@pytest.mark.parametrize(
+    ("stream", "first", "update", "both"),
+    [
+        (
+            "market_trades:BTC-USD",
+            frame("market_trades", trades("snapshot", 2, 1)),
+            frame("market_trades", trades("update", 3)),
+            frame("market_trades", trades("snapshot", 3, 2, 1)),
+        ),
+        (
+            "candles:BTC-USD",
+            candles("snapshot", (900, "1"), (1200, "2")),
+            candles("update", (1200, "3")),
+            candles("snapshot", (900, "1"), (1200, "3")),
+        ),
+        (
+            "status:BTC-USD",
+            status("snapshot", BTC="online"),
+            status("update", BTC="delisted"),
+            status("snapshot", BTC="delisted"),
+        ),
+    ],
+)
+def test_other_states_that_are_the_same(
+    stream: str, first: bytes, update: bytes, both: bytes
+) -> None:
+    assert state(stream, first, update).same(state(stream, both))
+    assert not state(stream, first).same(state(stream, both))
 
 
 def test_heartbeats_have_no_state() -> None:

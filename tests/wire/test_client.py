@@ -195,6 +195,45 @@ async def test_a_ping_is_answered_before_the_backlog() -> None:
         assert client.pending_bytes == 0
 
 
+async def test_a_ping_is_answered_by_its_pong() -> None:
+    async with connected() as (client, peer):
+        done = trio.Event()
+
+        async def ping() -> None:
+            await client.ping()
+            done.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ping)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not done.is_set()
+            peer.protocol.send_pong(b"of no ping")
+            await peer.flush()
+            await trio.testing.wait_all_tasks_blocked()
+            assert not done.is_set()
+            assert (await peer.frame()).opcode is Opcode.PING  # and the peer has answered it
+        assert done.is_set()
+
+
+async def test_a_ping_goes_before_the_backlog() -> None:
+    async with connected() as (client, peer):
+        runs = fill(client)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.ping)
+            await trio.testing.wait_all_tasks_blocked()
+            frames = [await peer.frame() for _ in range(runs + 1)]
+        ping = next(i for i, frame in enumerate(frames) if frame.opcode is Opcode.PING)
+        assert ping < runs - 2
+
+
+async def test_no_pong_comes_from_a_connection_that_has_ended() -> None:
+    async with connected() as (client, peer):
+        await peer.close(1000)
+        await ended(client)
+        with pytest.raises(ConnectionEnded):
+            await client.ping()
+
+
 async def test_the_close_frame_overtakes_what_is_pending() -> None:
     async with connected() as (client, peer):
         runs = fill(client)

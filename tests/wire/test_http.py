@@ -157,3 +157,43 @@ async def test_an_answer_to_nobody_is_no_error() -> None:
     await exchange.request()
     await peer.aclose()
     await exchange.answer(200, "text")
+
+
+async def body(head: bytes, *chunks: bytes) -> bytes | None:
+    peer, ours = trio.testing.memory_stream_pair()
+    exchange = Exchange(ours, 1000)
+    await peer.send_all(head)
+    assert await exchange.request() is not None
+    for chunk in chunks:
+        await peer.send_all(chunk)
+    await peer.send_eof()
+    return await exchange.body(10)
+
+
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"], b""),
+        ([POST % 10 + b"0123456789"], b"0123456789"),
+        ([POST % 3 + b"a", b"bc"], b"abc"),
+        ([POST % 3, b"a"], None),
+    ],
+)
+async def test_the_body_of_a_request(chunks: list[bytes], expected: bytes | None) -> None:
+    assert await body(*chunks) == expected
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"),
+    [
+        ([POST % 11 + b"0123456789", b"a"], 413),
+        ([b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", b"x\r\n"], 400),
+    ],
+)
+async def test_a_body_that_is_refused(chunks: list[bytes], status: int) -> None:
+    with pytest.raises(Refusal) as refusal:
+        await body(*chunks)
+    assert refusal.value.status == status

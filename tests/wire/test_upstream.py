@@ -8,13 +8,14 @@ import pytest
 import trio
 import trio.testing
 import trustme
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 from tests.wire.loopback import Peer, cancel_at_every_step, read_to_end, serving
 from wsproxy.errors import ConnectionEnded, HandshakeRefused
+from wsproxy.model import BINARY
 from wsproxy.wire.frames import encode, header
 from wsproxy.wire.lane import GOODBYE_SECONDS
-from wsproxy.wire.upstream import Upstream, open_upstream
+from wsproxy.wire.upstream import Upstream, open_upstream, retry_after_ns
 
 LIMIT = 1 << 20
 
@@ -63,6 +64,7 @@ async def test_messages_both_ways_and_every_frame_is_counted() -> None:
     async def venue(stream: trio.SocketStream) -> None:
         peer = await Peer.accept(stream)
         assert (await peer.frame()).data == b'{"op":"subscribe"}'
+        assert await peer.frame() == Frame(Opcode.BINARY, b"\xff")
         await peer.send(b"one")
         await peer.ping(b"are you there?")
         assert (await peer.frame()).opcode is Opcode.PONG
@@ -75,11 +77,12 @@ async def test_messages_both_ways_and_every_frame_is_counted() -> None:
     async with serving(venue) as port, connected(port, received) as upstream:
         assert received.sent == 0  # the handshake is no frame
         await upstream.send(b'{"op":"subscribe"}')
-        assert received.sent == 1
-        assert await received.wait_for(2) == [b"one", "zw\u00f6lf".encode()]
+        await upstream.send(b"\xff", BINARY)
         assert received.sent == 2
+        assert await received.wait_for(2) == [b"one", "zw\u00f6lf".encode()]
+        assert received.sent == 3
         assert set(received.opcodes) == {None}
-    assert (received.sent, received.controls) == (3, 2)
+    assert (received.sent, received.controls) == (4, 2)
 
 
 async def test_path_query_and_headers_arrive() -> None:
@@ -319,6 +322,63 @@ async def test_a_refused_handshake(answer: bytes, status: int, words: str, in_pi
     assert f"127.0.0.1 port {port}" in str(refused.value)
     assert "secret" not in str(refused.value)
     assert "listen-key" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "after_ns"),
+    [
+        ("Retry-After: 30\r\n", 30_000_000_000),
+        (
+            "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nDate: Fri, 31 Dec 1999 23:59:49 GMT\r\n",
+            10_000_000_000,
+        ),
+        ("", None),
+    ],
+)
+async def test_a_refused_handshake_says_when_to_come_back(
+    headers: str, after_ns: int | None
+) -> None:
+    async def venue(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(f"HTTP/1.1 429 Too Many\r\n{headers}\r\n".encode())
+        await stream.send_eof()
+        await read_to_end(stream)
+
+    async with serving(venue) as port:
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connected(port, Received()):
+                pass
+    assert refused.value.retry_after_ns == after_ns
+
+
+NEW_YEAR = "Sat, 01 Jan 2000 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "date", "seconds"),
+    [
+        ("0", "", 0),
+        ("120", NEW_YEAR, 120),
+        ("9" * 5000, "", 7 * 86400),
+        ("Sat, 01 Jan 2000 00:02:00 GMT", NEW_YEAR, 120),
+        ("Saturday, 01-Jan-00 00:02:00 GMT", NEW_YEAR, 120),
+        ("Fri, 31 Dec 1999 23:59:00 GMT", NEW_YEAR, 0),
+        ("Sat, 01 Jan 2050 00:00:00 GMT", NEW_YEAR, 7 * 86400),
+        (NEW_YEAR, "", 0),
+        (NEW_YEAR, "today", 0),
+        ("Fri, 01 Jan 9999 00:00:00 GMT", "", 7 * 86400),
+        ("", NEW_YEAR, None),
+        ("-1", "", None),
+        ("1.5", "", None),
+        ("\u0663", "", None),
+        ("soon", "", None),
+        ("Fri, 99 Dec 1999 23:59:59 GMT", "", None),
+        ("Fri, 31 Dec 99999999999 23:59:59 GMT", "", None),
+    ],
+)
+def test_retry_after(retry_after: str, date: str, seconds: int | None) -> None:
+    expected = None if seconds is None else seconds * 1_000_000_000
+    assert retry_after_ns(retry_after, date) == expected
 
 
 async def test_nobody_listens() -> None:

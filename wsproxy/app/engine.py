@@ -21,6 +21,7 @@ from wsproxy.hub.events import (
     CloseClient,
     CloseUpstream,
     Command,
+    Dedicate,
     Event,
     Note,
     OpenUpstream,
@@ -63,6 +64,8 @@ class Port:
         """Of every data frame that was sent, in order."""
         self.close: tuple[int, str] | None = None
         """Code and reason, once the hub wants it closed."""
+        self.dedicated: Dedicate | None = None
+        """Set when it has left the shared service."""
         self.scope = trio.CancelScope()
         """Cancelled when ``close`` is set."""
 
@@ -125,11 +128,13 @@ class Engine:
 
     # --- control plane ---
 
-    def join(self, venue: str, session: Session, client: Client, name: str) -> Port:
+    def join(
+        self, venue: str, session: Session, client: Client, name: str, priority: int = 0
+    ) -> Port:
         """Let a client in."""
         self._joined += 1
         port = self.ports[self._joined] = Port(self._joined, client, name, digest=self._digest)
-        self.dispatch(self.hubs[venue], ClientJoined(port.number, session))
+        self.dispatch(self.hubs[venue], ClientJoined(port.number, session, priority))
         return port
 
     def leave(self, hub: Hub, port: Port) -> None:
@@ -158,6 +163,8 @@ class Engine:
                     log.info("client %s is closed: %d %s", self.ports[client].name, code, reason)
                     self.ports[client].close = (code, reason)
                     self.ports[client].scope.cancel()
+                case Dedicate(client):
+                    self.ports[client].dedicated = command
                 case Note():
                     self._note(command)
                 case Warn(text):
@@ -198,6 +205,8 @@ class Engine:
             self.dispatch(hub, UpstreamSaid(batch, index))
             index = hub.route(batch, index + 1)
         self.flush(hub)
+        if hub.is_restless:
+            self.dispatch(hub, Tick())
 
     def flush(self, hub: Hub) -> None:
         """Write what was routed: one write a client."""
@@ -210,6 +219,12 @@ class Engine:
                 if port.client.pending_bytes > bound:
                     lagging.append(port)
         self._tell_lagging(hub, lagging)
+
+    def pass_on(self, hub: Hub, port: Port, frames: bytes) -> None:
+        """Write what came on a client's dedicated connection."""
+        port.write(frames)
+        if port.client.pending_bytes > self._outbox_bytes:
+            self._tell_lagging(hub, [port])
 
     def _tell_lagging(self, hub: Hub, lagging: Iterable[Port]) -> None:
         for port in lagging:

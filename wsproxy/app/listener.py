@@ -6,17 +6,19 @@ import errno
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import trio
 
 from wsproxy.app.engine import Engine, Port
-from wsproxy.config import Serving, is_loopback
+from wsproxy.app.passthrough import Passthrough
+from wsproxy.app.priority import priority
+from wsproxy.config import SECOND_NS, Serving, is_loopback
 from wsproxy.errors import ConfigError, ConnectionEnded
 from wsproxy.hub.events import ClientSaid
 from wsproxy.hub.hub import Hub
-from wsproxy.venues.base import PathRefused, Session
+from wsproxy.venues.base import PathRefused, Pings, Session
 from wsproxy.wire.client import Client, Handshake, handshake
 
 log = logging.getLogger("wsproxy")
@@ -52,9 +54,17 @@ class _Refused(Exception):
 class FrontDoor:
     """Serves clients of every venue of an engine."""
 
-    def __init__(self, engine: Engine, serving: Serving) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        serving: Serving,
+        passthrough: Passthrough | None = None,
+        priorities: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self._engine = engine
+        self._priorities = dict(priorities)
         self._serving = serving
+        self._passthrough = passthrough
         self._open = 0
         self._inside = 0
         self.accepting = trio.CancelScope()
@@ -95,7 +105,8 @@ class FrontDoor:
                 if request is None:
                     return
                 try:
-                    venue, session = self._admit(request)
+                    rank, query = priority(request.headers, request.query, self._priorities)
+                    venue, session = self._admit(request, query)
                 except _Refused as refused:
                     log.info("client %s is refused: %d %s", request.remote, *refused.args)
                     await request.refuse(*refused.args)
@@ -105,12 +116,12 @@ class FrontDoor:
                     client = await request.accept()
                     patience.deadline = math.inf
                     name = f"{request.remote} {venue}"  # a path can hold a secret
-                    port = self._engine.join(venue, session, client, name)
+                    port = self._engine.join(venue, session, client, name, rank)
                     await self._converse(self._engine.hubs[venue], port, client)
                 finally:
                     self._inside -= 1
 
-    def _admit(self, request: Handshake) -> tuple[str, Session]:
+    def _admit(self, request: Handshake, query: str) -> tuple[str, Session]:
         """The venue that a client wants, and its side of that protocol; raises _Refused."""
         if request.origin is not None and not self._may_enter(request.origin):
             raise _Refused(403, f"a page of {request.origin} may not connect: see --allow-origin")
@@ -122,7 +133,7 @@ class FrontDoor:
             known = ", ".join(f"/{name}" for name in self._engine.hubs)
             raise _Refused(404, f"no venue there: addresses begin with {known}")
         try:
-            return name, self._engine.hubs[name].venue.session(path, request.query)
+            return name, self._engine.hubs[name].venue.session(path, query)
         except PathRefused as error:
             raise _Refused(404, str(error)) from None
 
@@ -148,12 +159,38 @@ class FrontDoor:
         """Hand a client's messages to the hub until either side ends it."""
         try:
             with port.scope:
-                while True:
-                    payload, opcode = await client.receive()
-                    self._engine.dispatch(hub, ClientSaid(port.number, payload, opcode))
-        except ConnectionEnded as ended:
-            log.debug("client %s left: %s", port.name, ended)
+                async with trio.open_nursery() as nursery:
+                    pings = hub.venue.profile.pings
+                    if pings is not None:
+                        nursery.start_soon(_ping, pings, port, client)
+                    await self._listen(hub, port, client)
+                    nursery.cancel_scope.cancel()
         finally:
             self._engine.leave(hub, port)
             with trio.move_on_after(_GOODBYE_SECONDS, shield=True):
                 await client.aclose(*(port.close or (1001, "the proxy stops")))
+
+    async def _listen(self, hub: Hub, port: Port, client: Client) -> None:
+        try:
+            while True:
+                if port.dedicated is not None and self._passthrough is not None:
+                    await self._passthrough.run(hub, port, port.dedicated)
+                    return
+                payload, opcode = await client.receive()
+                self._engine.dispatch(hub, ClientSaid(port.number, payload, opcode))
+        except ConnectionEnded as ended:  # its reason is the client's: it can hold a secret
+            log.debug("client %s left with code %d", port.name, ended.code)
+
+
+async def _ping(pings: Pings, port: Port, client: Client) -> None:
+    """Ping a client as its venue would, and close it if it does not answer."""
+    while True:
+        await trio.sleep(pings.every_ns / SECOND_NS)
+        with trio.move_on_after(pings.patience_ns / SECOND_NS) as patience:
+            with suppress(ConnectionEnded):  # whoever listens learns how
+                await client.ping()
+        if patience.cancelled_caught:
+            log.info("client %s is closed: it does not answer pings", port.name)
+            # As Binance does: https://github.com/ccxt/php-binance-api/issues/453, 2021-10-27.
+            port.close = (1008, "Pong timeout")
+            port.scope.cancel()

@@ -6,22 +6,25 @@ import itertools
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from wsproxy.app import clock
+from wsproxy.app.board import Board, Feed
 from wsproxy.app.engine import Engine
+from wsproxy.app.ledger import Ledger, default_directory
 from wsproxy.app.listener import FrontDoor
+from wsproxy.app.passthrough import Passthrough
+from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import Connections
-from wsproxy.config import SECOND_NS, Address, Serving, Upstream
-from wsproxy.hub.events import Note
+from wsproxy.config import SECOND_NS, Address, Mirror, Serving, Upstream, VenueSetting
+from wsproxy.hub.events import Note, Tick
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
-from wsproxy.hub.pool import Pool
 from wsproxy.venues.registry import venue
 
 log = logging.getLogger("wsproxy")
@@ -30,46 +33,18 @@ _FAREWELL_SECONDS = 1.0
 """Clients are told to reconnect over so long, so that they do not all come back at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a live proxy is doing, in numbers."""
-
-    clients: int
-    streams: int
-    connections: int
-    cap: int
-    messages: int
-    gaps: int
-    lost: int
-    bytes_on_disk: int | None
-
-
 class Live:
     """A running live proxy."""
 
-    def __init__(
-        self, address: Address, engine: Engine, pools: list[Pool], budget: Budget, tape: Tape | None
-    ) -> None:
+    def __init__(self, address: Address, board: Board, rotate: Callable[[], None]) -> None:
         self.address = address
-        self._engine = engine
-        self._pools = pools
-        self._budget = budget
-        self._tape = tape
+        self.board = board
+        self.rotate = rotate
+        """Replaces every upstream connection by a new one, without a hole."""
 
     def status(self) -> Status:
         """The numbers of this moment."""
-        hubs = self._engine.hubs.values()
-        links = [link for pool in self._pools for link in pool.links]
-        return Status(
-            clients=len(self._engine.ports),
-            streams=sum(len(link.streams) for link in links),
-            connections=sum(link.is_open for link in links),
-            cap=self._budget.cap,
-            messages=sum(hub.messages for hub in hubs),
-            gaps=sum(hub.gaps for hub in hubs),
-            lost=0 if self._tape is None else self._tape.lost,
-            bytes_on_disk=None if self._tape is None else self._tape.writer.bytes_written,
-        )
+        return self.board.status()
 
 
 @asynccontextmanager
@@ -93,39 +68,57 @@ async def live(
     }
 
     def note(what: Note) -> None:
+        board.noted(what)
         if tape is not None:
             tape.note(what.kind, what.connection, what.streams, what.payload)
 
     engine = Engine(hubs, outbox_bytes=serving.outbox_bytes, note=note)
     budget = Budget(upstream.max_connections, len(hubs))
     numbers = itertools.count(1)
-    pools = [
-        hub.go_live(
+    mirrors = {setting.name: _mirrors(setting) for setting in upstream.venues}
+    pools = {
+        name: hub.go_live(
             budget,
             linger_ns=int(upstream.linger_seconds * SECOND_NS),
             numbers=numbers,
             jitter=random.random,
+            redundancy=partial(upstream.copies, name),
+            mirrors=[mirror.weight for mirror in mirrors[name]],
+            private=upstream.private,
         )
-        for hub in hubs.values()
-    ]
+        for name, hub in hubs.items()
+    }
+    urls = {name: [mirror.url for mirror in mirrors[name]] for name in hubs}
+    feeds = {name: Feed(hub, pools[name], urls[name]) for name, hub in hubs.items()}
+    board = Board(Address(host, port), engine, feeds, budget, tape)
+
+    def rotate() -> None:
+        for name, hub in hubs.items():
+            pools[name].rotate()
+            engine.dispatch(hub, Tick())
+
     async with trio.open_nursery() as disk:
         if tape is not None:
             disk.start_soon(tape.run)
         with tape or nullcontext():
             async with trio.open_nursery() as venues:
-                urls = _urls(upstream, hubs)
-                engine.upstreams = Connections(engine, tape, urls, ssl_context, venues)
+                ledger = Ledger(default_directory())
+                engine.upstreams = Connections(engine, tape, urls, ssl_context, venues, ledger)
+                private_tape = tape if upstream.record_private else None
+                passthrough = Passthrough(engine, urls, ssl_context, ledger, private_tape)
                 for hub in hubs.values():
                     venues.start_soon(engine.tick, hub)
                 for name, stream in upstream.subscribe:
                     engine.perform(hubs[name], hubs[name].pin(stream, clock.now()))
                 async with trio.open_nursery() as clients:
-                    door = FrontDoor(engine, serving)
+                    door = FrontDoor(engine, serving, passthrough, upstream.priorities)
                     await clients.start(door.serve, listeners)
-                    yield Live(Address(host, port), engine, pools, budget, tape)
+                    yield Live(Address(host, port), board, rotate)
                     door.accepting.cancel()
                     clients.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS
                     await _say_farewell(engine)
+                for hub in hubs.values():
+                    engine.perform(hub, hub.finish(clock.now()))
                 venues.cancel_scope.cancel()
 
 
@@ -138,8 +131,9 @@ async def _say_farewell(engine: Engine) -> None:
         await trio.sleep(_FAREWELL_SECONDS / 2 / len(ports) * random.random())
 
 
-def _urls(upstream: Upstream, hubs: dict[str, Hub]) -> dict[str, str]:
-    return {
-        setting.name: setting.url or hubs[setting.name].venue.profile.url
-        for setting in upstream.venues
-    }
+def _mirrors(setting: VenueSetting) -> list[Mirror]:
+    """The addresses of a venue: those of its profile, unless others are set."""
+    if setting.url is not None:
+        return [Mirror(setting.url, 1.0), *setting.mirrors]
+    profile = venue(setting.name).profile
+    return [Mirror(profile.url, 1.0), *profile.mirrors]

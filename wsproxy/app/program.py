@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
 
 from wsproxy.app import clock
-from wsproxy.app.heap import keep_buffers
+from wsproxy.app.admin import admin_listening, serve_admin
 from wsproxy.app.listener import listening
-from wsproxy.app.live import Live, Status, live
+from wsproxy.app.live import Live, live
 from wsproxy.app.replaying import Replay
 from wsproxy.app.report import report, sentence
-from wsproxy.app.signals import wait_for_stop
+from wsproxy.app.signals import on_hangup, wait_for_stop
+from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import tls_context
-from wsproxy.config import Recording, Serving, Upstream, is_loopback
+from wsproxy.config import SECOND_NS, Recording, Serving, Upstream, is_loopback
+from wsproxy.recording.heap import keep_buffers
 from wsproxy.recording.reader import Recording as Reader
+from wsproxy.recording.retention import Retention
+from wsproxy.recording.rotation import Rotation
 from wsproxy.recording.writer import Writer, default_directory
 
 log = logging.getLogger("wsproxy")
@@ -34,7 +39,10 @@ async def run_live(
     """``record`` (with a recording) and ``proxy`` (without); returns the exit code."""
     keep_buffers()
     ssl_context = tls_context(upstream.ca_file)
-    async with listening(serving) as listeners:
+    async with (
+        listening(serving) as listeners,
+        admin_listening(serving.admin, listeners[0].socket.getsockname()[1]) as admin,
+    ):
         # Last, so that what could not start leaves no recording behind.
         tape = None if recording is None else Tape(_create(recording, upstream), recording)
         async with live(upstream, serving, listeners, ssl_context, tape) as proxy:
@@ -44,15 +52,22 @@ async def run_live(
             log.info("clients connect to %s", " or ".join(prefixes))
             if tape is not None:
                 log.info("recording to %s", tape.writer.path.parent)
-            await _serve(proxy, duration)
+            await _serve(proxy, admin, duration)
             status = proxy.status()
     return _farewell(status, tape)
 
 
-async def _serve(proxy: Live, duration: float | None) -> None:
-    """Report until the time is over or a signal comes."""
+async def _serve(proxy: Live, admin: Sequence[trio.SocketListener], duration: float | None) -> None:
+    """Report, and answer questions, until the time is over or a signal comes."""
+    routes = {
+        ("GET", "/status"): lambda _: proxy.board.full(),
+        ("POST", "/rotate"): lambda _: proxy.rotate(),
+    }
     async with trio.open_nursery() as nursery:
         nursery.start_soon(report, proxy)
+        nursery.start_soon(on_hangup, proxy.rotate)
+        nursery.start_soon(proxy.board.watch)
+        nursery.start_soon(serve_admin, admin, routes)
         with trio.move_on_after(math.inf if duration is None else duration):
             log.info("%s: stopping", await wait_for_stop())
         nursery.cancel_scope.cancel()
@@ -68,7 +83,21 @@ def _create(recording: Recording, upstream: Upstream) -> Writer:
         wall_ns=at.wall_ns,
         mono_ns=at.mono_ns,
         block_bytes=recording.block_bytes,
+        rotation=Rotation(
+            bytes=recording.rotate_bytes,
+            after_ns=_nanoseconds(recording.rotate_seconds),
+            daily=recording.rotate_daily,
+        ),
+        retention=Retention(
+            bytes=recording.keep_bytes,
+            age_ns=_nanoseconds(recording.keep_seconds),
+            free_bytes=recording.keep_free_bytes,
+        ),
     )
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * SECOND_NS)
 
 
 def _farewell(status: Status, tape: Tape | None) -> int:

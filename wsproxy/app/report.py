@@ -7,7 +7,8 @@ import sys
 
 import trio
 
-from wsproxy.app.live import Live, Status
+from wsproxy.app.live import Live
+from wsproxy.app.status import Status
 
 log = logging.getLogger("wsproxy")
 

@@ -1,10 +1,18 @@
-"""Signals: the first asks to stop, the second leaves at once."""
+"""Signals: the first that asks to stop is obeyed in order, the second at once."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import trio
+
+
+async def on_hangup(action: Callable[[], None]) -> None:
+    """Do this whenever SIGHUP comes."""
+    with trio.open_signal_receiver(signal.SIGHUP) as received:
+        async for _ in received:
+            action()
 
 
 async def wait_for_stop() -> str:

@@ -92,6 +92,7 @@ class Tape:
         self._loss = _Loss()
         self._complained = False
         self._synced_ns = 0
+        self._retained_ns = 0
         self._closing = False
         self._wake = trio.Event()
         self._limiter = trio.CapacityLimiter(1)
@@ -148,6 +149,7 @@ class Tape:
                     await self._wake.wait()
                 self._wake = trio.Event()
             await self._write_block()
+            await self._retain()
         self._settle_names()
         if self._loss:
             await self._write_block()
@@ -181,6 +183,23 @@ class Tape:
             self._failed(error)
         else:
             self._complained &= bool(self._loss)
+
+    async def _retain(self) -> None:
+        """Delete the parts that may not stay, now and then."""
+        now = clock.now()
+        if not self.writer.may_delete or now.mono_ns - self._retained_ns < _SYNC_NS:
+            return
+        self._retained_ns = now.mono_ns
+        retain = partial(self.writer.retain, now)
+        try:
+            surplus = await trio.to_thread.run_sync(retain, limiter=self._limiter)
+        except RecordingError as error:
+            if self._settings.stop_on_error:
+                raise
+            self._complain(f"{error}; the proxy goes on")
+        else:
+            for part, why in surplus:
+                log.info("deleted %s: %s", part.path, why)
 
     def _take(self) -> list[Batch]:
         block: list[Batch] = []

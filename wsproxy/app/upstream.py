@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 
 from wsproxy.app import clock
 from wsproxy.app.engine import Engine
+from wsproxy.app.ledger import Ledger, Wait
 from wsproxy.app.tape import Tape
 from wsproxy.config import SECOND_NS
 from wsproxy.errors import ConfigError, ConnectionEnded, HandshakeRefused
@@ -20,12 +23,14 @@ from wsproxy.hub.events import (
     OpenUpstream,
     SendUpstream,
     UpstreamClosed,
+    UpstreamDeferred,
     UpstreamOpened,
     UpstreamSent,
 )
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
+from wsproxy.venues.base import Heartbeat
 from wsproxy.wire.upstream import Upstream, open_upstream
 
 log = logging.getLogger("wsproxy")
@@ -44,15 +49,19 @@ class Connections:
         self,
         engine: Engine,
         tape: Tape | None,
-        urls: dict[str, str],
+        urls: Mapping[str, Sequence[str]],
         ssl_context: ssl.SSLContext | None,
         nursery: trio.Nursery,
+        ledger: Ledger,
     ) -> None:
         self._engine = engine
         self._tape = tape
         self._urls = urls
         self._ssl_context = ssl_context
         self._nursery = nursery
+        self._ledger = ledger
+        self._beating: set[int] = set()
+        """Connections on which a heartbeat is being sent."""
         self._outgoing: dict[int, trio.MemorySendChannel[Outgoing]] = {}
         self._opening: dict[int, trio.CancelScope] = {}
 
@@ -73,9 +82,25 @@ class Connections:
             self._opening.pop(command.connection).cancel()
 
     async def _run(self, hub: Hub, command: OpenUpstream, patience: trio.CancelScope) -> None:
+        profile = hub.venue.profile
+        url = self._urls[profile.name][command.mirror]
+        claim = self._ledger.attempt(
+            urlsplit(url).netloc, profile.connects, profile.connections, clock.now().mono_ns
+        )
+        if isinstance(claim, Wait):
+            self._opening.pop(command.connection, None)
+            deferred = UpstreamDeferred(command.connection, claim.until_ns, claim.why)
+            self._engine.dispatch(hub, deferred)
+            return
+        with claim:
+            await self._connect(hub, command, url, patience)
+
+    async def _connect(
+        self, hub: Hub, command: OpenUpstream, address: str, patience: trio.CancelScope
+    ) -> None:
         number = command.connection
         name = hub.venue.profile.name
-        url = self._urls[name] + command.endpoint
+        url = address + command.endpoint
         if self._tape is not None:
             self._tape.connection(ConnectionInfo(number, name, url))
 
@@ -87,10 +112,11 @@ class Connections:
             self._engine.carry(hub, batch)
 
         def on_frame_sent(control: bool) -> None:
-            self._engine.dispatch(hub, UpstreamSent(number, control))
+            self._engine.dispatch(hub, UpstreamSent(number, control or number in self._beating))
 
         ended = ConnectionEnded(1006, f"no handshake within {_OPEN_SECONDS:.0f} s", "us")
         opened = False
+        status, retry_after_ns = 0, None
         patience.deadline = trio.current_time() + _OPEN_SECONDS
         try:
             with patience:
@@ -110,23 +136,37 @@ class Connections:
                 log.warning("%s: %s", name, ended.reason)
         except HandshakeRefused as refused:
             ended = ConnectionEnded(1006, str(refused), "peer" if refused.status else "network")
+            status, retry_after_ns = refused.status, refused.retry_after_ns
+            self._ban(hub, address, refused)
             log.warning("%s: %s", name, refused)
         finally:
             self._opening.pop(number, None)
             self._outgoing.pop(number, None)
+            self._beating.discard(number)
             if opened:
                 payload = record.closed(ended.code, ended.reason, ended.by)
                 self._note(Kind.CLOSED, number, payload)
             if not self._nursery.cancel_scope.cancel_called:  # else nothing is mended, nor missed
-                closed = UpstreamClosed(number, ended.code, ended.reason, ended.by)
+                closed = UpstreamClosed(
+                    number, ended.code, ended.reason, ended.by, status, retry_after_ns
+                )
                 self._engine.dispatch(hub, closed)
+
+    def _ban(self, hub: Hub, address: str, refused: HandshakeRefused) -> None:
+        """Tell all processes of the machine when a venue says that they are too fast."""
+        profile = hub.venue.profile
+        if refused.status in profile.too_fast:
+            wait_ns = max(refused.retry_after_ns or 0, profile.penalty_ns)
+            now_ns = clock.now().mono_ns
+            self._ledger.ban(urlsplit(address).netloc, now_ns + wait_ns, now_ns)
 
     async def _pump(self, hub: Hub, number: int, upstream: Upstream) -> ConnectionEnded:
         """Send what the hub wants sent until the connection ends."""
         outgoing, to_send = trio.open_memory_channel[Outgoing](2)  # a request and a close
         async with trio.open_nursery() as nursery:
             self._outgoing[number] = outgoing
-            nursery.start_soon(self._send_all, upstream, to_send)
+            heartbeat = hub.venue.profile.heartbeat
+            nursery.start_soon(self._send_all, number, upstream, to_send, heartbeat)
             nursery.start_soon(self._watch, upstream, hub.venue.profile.silence_ns)
             self._engine.dispatch(hub, UpstreamOpened(number))
             ended = await upstream.wait_closed()
@@ -134,16 +174,32 @@ class Connections:
         return ended
 
     async def _send_all(
-        self, upstream: Upstream, to_send: trio.MemoryReceiveChannel[Outgoing]
+        self,
+        number: int,
+        upstream: Upstream,
+        to_send: trio.MemoryReceiveChannel[Outgoing],
+        heartbeat: Heartbeat | None,
     ) -> None:
-        async for command in to_send:
+        """Send what is handed in, and heartbeats when nothing has been for a while."""
+        idle_seconds = math.inf if heartbeat is None else heartbeat.idle_ns / SECOND_NS
+        while True:
+            command: Outgoing | None = None
+            with trio.move_on_after(idle_seconds):
+                command = await to_send.receive()
             match command:
-                case SendUpstream(number, payload):
-                    self._note(Kind.REQUEST, number, payload)
-                    with suppress(ConnectionEnded):  # whoever waits for the end learns how
-                        await upstream.send(payload)
+                case SendUpstream(_, payload):
+                    await self._send(number, upstream, payload)
                 case CloseUpstream(_, code, reason):
                     await _close(upstream, code, reason)
+                case None if heartbeat is not None:
+                    self._beating.add(number)
+                    await self._send(number, upstream, heartbeat.payload)
+                    self._beating.discard(number)
+
+    async def _send(self, number: int, upstream: Upstream, payload: bytes) -> None:
+        self._note(Kind.REQUEST, number, payload)
+        with suppress(ConnectionEnded):  # whoever waits for the end learns how
+            await upstream.send(payload)
 
     async def _watch(self, upstream: Upstream, silence_ns: int) -> None:
         """A connection on which nothing at all comes for so long is dead."""

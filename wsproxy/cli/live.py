@@ -23,6 +23,20 @@ _UPSTREAM = (
         help="Upstream connections at most, all venues together.",
     ),
     option(
+        "--redundancy",
+        multiple=True,
+        metavar="[VENUE[:STREAM]=]N",
+        help="Take streams over so many connections and deliver what comes first: of all venues, "
+        "of one, or of one stream. Repeatable.  [default: 1]",
+    ),
+    option(
+        "--client-priority",
+        multiple=True,
+        metavar="TOKEN=N",
+        help="A client that gives this token has this priority at the cap; with such tokens, what "
+        "clients claim themselves counts for nothing. Repeatable.",
+    ),
+    option(
         "--linger",
         type=Number(0),
         default=Upstream.linger_seconds,
@@ -37,6 +51,14 @@ _UPSTREAM = (
         show_default=True,
         help="When messages were missed: close the clients concerned with 1012, so that they "
         "start afresh, or leave them connected.",
+    ),
+    option(
+        "--private",
+        type=click.Choice(["dedicated", "refuse"]),
+        default="dedicated",
+        show_default=True,
+        help="A client that authenticates or trades: give it an upstream connection of its own, "
+        "within --max-connections, and pass everything on as it is; or refuse.",
     ),
     option(
         "--outbox-mb",
@@ -84,21 +106,41 @@ def upstream(options: dict[str, Any]) -> Upstream:
         close_on_gap=options["on_gap"] == "close",
         ca_file=options["upstream_ca"],
         subscribe=tuple(_stream(text, venues) for text in options.get("subscribe", ())),
+        redundancy=tuple(_redundancy(text, venues) for text in options["redundancy"]),
+        priorities=tuple(_priority(text) for text in options["client_priority"]),
+        private=options["private"] == "dedicated",
+        record_private=options.get("record_private", False),
     )
 
 
 def _check(venues: tuple[VenueSetting, ...]) -> None:
     from wsproxy.venues.registry import VENUES
 
-    for name, _ in venues:
+    names = [setting.name for setting in venues]
+    for name in names:
         if name not in VENUES:
             close = difflib.get_close_matches(name, VENUES, 1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(VENUES)}"
             raise ConfigError(f"unknown venue {name!r}: {hint}")
-    names = [name for name, _ in venues]
-    for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"venue {name!r} is named twice")
+
+
+def _redundancy(text: str, venues: tuple[VenueSetting, ...]) -> tuple[str, int]:
+    what, _, number = text.rpartition("=")
+    if not number.isdecimal() or not 1 <= int(number) <= 8:
+        raise ConfigError(f"--redundancy {text!r}: write N, VENUE=N or VENUE:STREAM=N, with N <= 8")
+    name = what.partition(":")[0]
+    if name and name not in {setting.name for setting in venues}:
+        raise ConfigError(f"--redundancy {text!r}: {name!r} is not one of the venues served")
+    return what, int(number)
+
+
+def _priority(text: str) -> tuple[str, int]:
+    token, _, number = text.rpartition("=")
+    if not token or not number.removeprefix("-").isdecimal():
+        raise ConfigError("--client-priority: write TOKEN=N, with a whole number N")
+    return token, int(number)
 
 
 def _stream(text: str, venues: tuple[VenueSetting, ...]) -> tuple[str, str]:

@@ -6,14 +6,21 @@ from importlib import import_module
 
 import click
 
-from wsproxy import __version__
+from wsproxy.version import __version__
 
 COMMANDS = {
     "record": "Serve live clients and record everything that crosses a connection to a venue.",
     "proxy": "Serve live clients without recording.",
+    "status": "Ask a running proxy how it is doing.",
+    "plan": "Say what a number of streams and clients needs, and which limit it meets first.",
     "replay": "Play a recording in the venues' own protocol.",
     "info": "Say what a recording holds.",
     "cat": "Print a recording's records as NDJSON.",
+    "verify": "Read all of a recording and say whether it is whole.",
+    "repair": "Write a new recording of what can be read of a damaged one.",
+    "cut": "Write a new recording of some of the time and some of the streams.",
+    "merge": "Write several recordings as a new one, by time.",
+    "compact": "Write a recording anew, as small as it gets.",
     "venues": "List the venues with their limits, each with source and date.",
     "demo": "Show the whole job in half a minute, without a network.",
 }

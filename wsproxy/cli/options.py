@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from wsproxy.config import Serving, parse_address, read_toml
+from wsproxy.config import Serving, parse_address, parse_admin, read_toml
 from wsproxy.errors import ConfigError, WsproxyError
 
 
@@ -68,6 +68,8 @@ def _mismatch(parameter: click.Parameter, value: object) -> str:
         is_good = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return "" if is_good else "a list of texts"
     match parameter.type:
+        case click.types.BoolParamType():
+            return "" if isinstance(value, bool) else "true or false"
         case click.IntRange():
             return "" if type(value) is int else "a whole number"
         case Number():
@@ -109,6 +111,13 @@ _SERVING = (
         show_default=True,
         help="Clients served at once; more are refused with HTTP 503.",
     ),
+    option(
+        "--admin",
+        default="auto",
+        metavar="ADDRESS",
+        help="Where `wsproxy status` asks: a path with a slash for a Unix socket, HOST:PORT on "
+        "loopback, or off.  [default: a socket of this user's, named by the port]",
+    ),
 )
 
 
@@ -126,6 +135,7 @@ def serving(options: dict[str, Any]) -> Serving:
         allow_origins=tuple(options["allow_origin"]),
         max_clients=options["max_clients"],
         outbox_bytes=int(options.get("outbox_mb", DEFAULT_OUTBOX_MB) * 2**20),
+        admin=parse_admin(options["admin"]),
     )
 
 
@@ -133,10 +143,13 @@ def serving(options: dict[str, Any]) -> Serving:
 def failing() -> Iterator[None]:
     """Turn wsproxy's own errors into one sentence on stderr and an exit code.
 
-    2 for settings that are wrong, 1 for everything else.
+    2 for settings that are wrong, 1 for everything else; 130 for Ctrl-C, as in every shell.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
     except (WsproxyError, BaseExceptionGroup) as error:
         found = _first(error)
         if found is None:

@@ -36,6 +36,12 @@ from wsproxy.config import Recording
     help="Record this stream whether a client asks for it or not. Repeatable.",
 )
 @option(
+    "--record-private",
+    is_flag=True,
+    help="Record what the venue sends to clients with a connection of their own, too. What they "
+    "send, with its keys and signatures, is never recorded.",
+)
+@option(
     "--block-seconds",
     type=Number(0.01),
     default=Recording.block_seconds,
@@ -48,6 +54,38 @@ from wsproxy.config import Recording
     default=Recording.block_bytes >> 10,
     show_default=True,
     help="... and whenever so much has come. Larger blocks compress better.",
+)
+@option(
+    "--rotate-mb",
+    type=click.IntRange(1, 1 << 20),
+    default=Recording.rotate_bytes >> 20,
+    show_default=True,
+    help="Begin the next part of the recording when a part has so many MB.",
+)
+@option(
+    "--rotate-seconds",
+    type=Number(1),
+    help="... and when it is so old.  [default: never]",
+)
+@option(
+    "--rotate-daily",
+    is_flag=True,
+    help="... and at midnight, UTC.",
+)
+@option(
+    "--keep-gb",
+    type=Number(0, min_open=True),
+    help="Delete the oldest parts of this recording when it has more GB.  [default: never]",
+)
+@option(
+    "--keep-days",
+    type=Number(0, min_open=True),
+    help="... when their latest message is older.  [default: never]",
+)
+@option(
+    "--keep-free-gb",
+    type=Number(0, min_open=True),
+    help="... when less of the disk is free.  [default: never]",
 )
 @option(
     "--on-disk-error",
@@ -74,7 +112,17 @@ def command(**options: Any) -> None:
             block_bytes=options["block_kb"] << 10,
             block_seconds=options["block_seconds"],
             stop_on_error=options["on_disk_error"] == "stop",
+            rotate_bytes=options["rotate_mb"] << 20,
+            rotate_seconds=options["rotate_seconds"],
+            rotate_daily=options["rotate_daily"],
+            keep_bytes=_scaled(options["keep_gb"], 1 << 30),
+            keep_seconds=_scaled(options["keep_days"], 86_400),
+            keep_free_bytes=_scaled(options["keep_free_gb"], 1 << 30),
         )
         venues, clients = upstream(options), serving(options)
     log_to_stderr()
     run(lambda: run_live(venues, clients, settings, options["duration"]))
+
+
+def _scaled(value: float | None, unit: int) -> int | None:
+    return None if value is None else int(value * unit)

@@ -17,6 +17,10 @@ REQUEST_RATE = Rate(100, 1_000_000_000)
 """What one client may ask for: far above any venue's own limit, far below harm."""
 
 
+Said = tuple[bytes, int]
+"""A message of the client: payload and opcode."""
+
+
 @dataclass(slots=True)
 class Pending:
     """A request that is not answered yet."""
@@ -26,6 +30,7 @@ class Pending:
     outstanding: set[str] = field(default_factory=set)
     """Streams that the venue has not granted yet."""
     refused: str | None = None
+    said: Said | None = field(default=None, repr=False)
 
     @property
     def is_ready(self) -> bool:
@@ -36,17 +41,19 @@ class Pending:
 class Client:
     """One client. Its requests are answered in the order in which it made them."""
 
-    def __init__(self, number: int, session: Session) -> None:
+    def __init__(self, number: int, session: Session, priority: int = 0) -> None:
         self.session = session
+        self.priority = priority
+        """Who has the greater one gets the room that is left."""
         self.member = Member(number)
         self.active: dict[str, None] = {}
         """Its streams, in order of subscription."""
         self.waiting: deque[Pending] = deque()
         self.window = Window(REQUEST_RATE)
 
-    def ask(self, request: Request, now_ns: int) -> Pending:
-        """Queue a request."""
-        pending = Pending(request, now_ns + PATIENCE_NS)
+    def ask(self, request: Request, now_ns: int, said: Said | None = None) -> Pending:
+        """Queue a request; ``said`` is the message that it came in."""
+        pending = Pending(request, now_ns + PATIENCE_NS, said=said)
         self.waiting.append(pending)
         return pending
 
@@ -61,12 +68,27 @@ class Client:
                 pending.outstanding.discard(stream)
                 pending.refused = pending.refused or why
 
-    def expire(self, now_ns: int, reason: Callable[[str], str]) -> None:
-        """Refuse what waited too long; ``reason`` says why a stream is not live yet."""
+    def expire(self, now_ns: int, reason: Callable[[str], str]) -> int:
+        """Refuse what waited too long; ``reason`` says why a stream is not live yet.
+
+        Returns how many requests that were.
+        """
+        expired = 0
         for pending in self.waiting:
             if not pending.is_ready and pending.deadline_ns <= now_ns:
                 why = reason(min(pending.outstanding))
                 pending.refused = f"not subscribed within {PATIENCE_NS // 10**9} s: {why}"
+                expired += 1
+        return expired
+
+    def unanswered(self) -> list[Said]:
+        """The messages that it sent and that were not answered yet, in order."""
+        return [pending.said for pending in self.waiting if pending.said is not None]
+
+    def held(self) -> list[str]:
+        """The streams that it has, and those that its address asked for."""
+        opening = (p.request.streams for p in self.waiting if p.said is None)
+        return list(dict.fromkeys([*self.active, *(s for streams in opening for s in streams)]))
 
     def keeps(self) -> set[str]:
         """The streams that it has or still waits for."""

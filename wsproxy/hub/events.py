@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from wsproxy.hub.limits import Limiter
 from wsproxy.model import Batch, Kind
 from wsproxy.venues.base import Session
 
@@ -18,6 +19,7 @@ class ClientJoined(NamedTuple):
 
     client: int
     session: Session
+    priority: int = 0
 
 
 class ClientSaid(NamedTuple):
@@ -56,19 +58,39 @@ class UpstreamSaid(NamedTuple):
 
 
 class UpstreamSent(NamedTuple):
-    """A frame was written to the venue; ``control`` if it was a ping, a pong or a close."""
+    """A frame was written to the venue.
+
+    ``control`` if it is none that the hub sent: a ping, a pong, a close or a heartbeat.
+    """
 
     connection: int
     control: bool = False
 
 
+class UpstreamDeferred(NamedTuple):
+    """The connection was not attempted, because of other processes; nothing more comes of it.
+
+    It may be tried again, under a new number, at ``until_ns`` of the monotonic clock.
+    """
+
+    connection: int
+    until_ns: int
+    why: str
+
+
 class UpstreamClosed(NamedTuple):
-    """The connection ended, or could not be opened."""
+    """The connection ended, or could not be opened.
+
+    ``status`` is the HTTP status of a refused handshake, else 0; ``retry_after_ns`` how long the
+    venue then wants us to wait, None if it did not say.
+    """
 
     connection: int
     code: int
     reason: str
     by: str
+    status: int = 0
+    retry_after_ns: int | None = None
 
 
 class Tick(NamedTuple):
@@ -83,6 +105,7 @@ Event = (
     | UpstreamOpened
     | UpstreamSaid
     | UpstreamSent
+    | UpstreamDeferred
     | UpstreamClosed
     | Tick
 )
@@ -91,10 +114,14 @@ Event = (
 
 
 class OpenUpstream(NamedTuple):
-    """Connect to the venue at this path and query; report one opened (or none) and one closed."""
+    """Connect to the venue at this path and query; report one opened (or none) and one closed.
+
+    Or report it deferred, and nothing else. ``mirror`` is the index of the venue's address.
+    """
 
     connection: int
     endpoint: str
+    mirror: int = 0
 
 
 class SendUpstream(NamedTuple):
@@ -127,6 +154,31 @@ class CloseClient(NamedTuple):
     reason: str
 
 
+class Dedicate(NamedTuple):
+    """Connect to the venue for this client alone, and pass on everything between the two.
+
+    The address is ``endpoint`` at ``host``, None for where the venue's streams are; not before
+    ``at_ns`` of the monotonic clock. First come ``restoring``, requests of ours that bring back
+    the client's streams, then ``said``: messages of the client, with their opcodes. Every frame
+    to the venue is counted by ``limiter``; None if what limits them is not known.
+
+    The hub hears of it again when the client has left; the connection has to be gone by then.
+    """
+
+    client: int
+    connection: int
+    host: str | None
+    endpoint: str
+    at_ns: int
+    limiter: Limiter | None
+    restoring: tuple[bytes, ...] = ()
+    said: tuple[tuple[bytes, int], ...] = ()
+
+    def __repr__(self) -> str:
+        """Without endpoint and messages, which hold secrets."""
+        return f"Dedicate(client={self.client}, connection={self.connection})"
+
+
 class Note(NamedTuple):
     """A fact for the recording: the payload is one of ``recording.events``."""
 
@@ -142,4 +194,6 @@ class Warn(NamedTuple):
     text: str
 
 
-Command = OpenUpstream | SendUpstream | CloseUpstream | SendClient | CloseClient | Note | Warn
+Command = (
+    OpenUpstream | SendUpstream | CloseUpstream | SendClient | CloseClient | Dedicate | Note | Warn
+)

@@ -7,21 +7,24 @@ the bytes for each client. Nothing here touches a socket, a file or a clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wsproxy.hub.client import Client
+from wsproxy.hub.dedicated import Dedicated
+from wsproxy.hub.desk import Desk
 from wsproxy.hub.events import (
     ClientJoined,
     ClientLagged,
     ClientLeft,
     ClientSaid,
-    CloseClient,
     Command,
     Event,
     Note,
     SendClient,
     Tick,
     UpstreamClosed,
+    UpstreamDeferred,
     UpstreamOpened,
     UpstreamSaid,
     UpstreamSent,
@@ -30,14 +33,11 @@ from wsproxy.hub.events import (
 from wsproxy.hub.limits import Budget
 from wsproxy.hub.link import Link
 from wsproxy.hub.pool import Pool
-from wsproxy.hub.routing import Route, Routing, framed
-from wsproxy.hub.supply import Catalogue, Refusal, Supply
-from wsproxy.model import BINARY, Batch, Instant, Kind
+from wsproxy.hub.routing import Route, Routing
+from wsproxy.hub.supply import Catalogue, Refusal
+from wsproxy.model import Batch, Instant, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import Body, Data, Notice, Reading, Request, Session, Unknown, Venue
-
-PIN_RETRY_NS = 60_000_000_000
-"""How long until a stream that is to be recorded, and was refused, is asked for again."""
+from wsproxy.venues.base import Data, Notice, Unknown, Venue
 
 
 class Hub:
@@ -45,19 +45,14 @@ class Hub:
 
     def __init__(self, venue: Venue, *, close_on_gap: bool = True) -> None:
         self.venue = venue
-        self.messages = 0
-        self.gaps = 0
-        self.clients: dict[int, Client] = {}
+        self._gaps = 0
         self._close_on_gap = close_on_gap
+        self._out: list[Command] = []
         self._routing = Routing(venue)
-        self._supply: Supply = Catalogue(frozenset())
+        self._desk = Desk(venue, self._routing, self._out)
         self._pool: Pool | None = None
         self._named_routes: dict[tuple[str, ...], Route] = {}
-        self._waiting: dict[int, Client] = {}
-        self._wanted_by: dict[str, dict[int, None]] = {}
-        self._pinned: set[str] = set()
-        self._repin_ns: dict[str, int] = {}
-        self._out: list[Command] = []
+        self._played = 0
 
     # --- where streams come from: one of the two ---
 
@@ -68,23 +63,51 @@ class Hub:
         linger_ns: int,
         numbers: Iterator[int],
         jitter: Callable[[], float],
+        redundancy: Callable[[str], int] = lambda stream: 1,
+        mirrors: Sequence[float] = (1.0,),
+        private: bool = True,
     ) -> Pool:
-        """Take streams from the venue, through a pool of connections."""
-        self._supply = self._pool = Pool(
+        """Take streams from the venue, through a pool of connections.
+
+        ``private`` says whether clients may have dedicated ones, too. For the rest see ``Pool``.
+        """
+        self._desk.supply = self._pool = pool = Pool(
             self.venue,
             budget,
             self._routing,
             linger_ns=linger_ns,
             numbers=numbers,
             jitter=jitter,
+            redundancy=redundancy,
+            mirrors=mirrors,
         )
-        return self._pool
+        if private:
+            self._desk.dedicated = Dedicated(self.venue, pool, numbers)
+        else:
+            why = "the proxy passes on nothing private (--private refuse)"
+            self._desk.dedicated = Refusal(why)
+        return pool
 
     def play(self, streams: frozenset[str]) -> None:
         """Take streams from a recording that holds these."""
-        self._supply = Catalogue(streams)
+        self._desk.supply = Catalogue(streams)
 
     # --- control plane ---
+
+    @property
+    def clients(self) -> dict[int, Client]:
+        """Those who are served, by number."""
+        return self._desk.clients
+
+    @property
+    def gaps(self) -> int:
+        """How many there were, each in one stream; those that go on count, too."""
+        return self._gaps + (0 if self._pool is None else self._pool.intake.gaps.open)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many requests were refused, by reason."""
+        return self._desk.refused
 
     def handle(self, event: Event, now: Instant) -> list[Command]:
         """Take in one event; returns what the application has to do, in order.
@@ -93,23 +116,25 @@ class Hub:
         """
         self._flush()
         match event:
-            case ClientJoined(client, session):
-                self._joined(client, session, now)
+            case ClientJoined(client, session, priority):
+                self._desk.joined(client, session, priority, now)
             case ClientSaid(client, payload, opcode):
-                self._said(client, payload, opcode, now)
+                self._desk.said(client, payload, opcode, now)
             case ClientLagged(client, pending_bytes, age_ns):
                 behind = f"{pending_bytes:,} bytes and {age_ns / 1e9:.1f} s behind"
-                self._close(client, 1008, f"lagging: {behind}", now)
+                self._desk.close(client, 1008, f"lagging: {behind}", now)
             case ClientLeft(client):
-                self._leave(client, now)
+                self._desk.left(client, now)
             case Tick():
-                self._expire(now)
+                self._desk.expire(now)
             case _:
                 assert self._pool is not None, f"no upstream in a replay: {event}"
                 self._upstream(self._pool, event, now)
         if self._pool is not None:
+            self._see_to(self._pool, now)
             self._work(self._pool, now)
-        out, self._out = self._out, []
+        out = self._out[:]
+        self._out.clear()
         return out
 
     def pin(self, stream: str, now: Instant) -> list[Command]:
@@ -117,14 +142,18 @@ class Hub:
 
         While it is refused it is asked for again from time to time.
         """
-        self._pinned.add(stream)
-        self._repin_ns[stream] = now.mono_ns
+        self._desk.pin(stream, now)
+        return self.handle(Tick(), now)
+
+    def finish(self, now: Instant) -> list[Command]:
+        """Nothing more will come: what is still missing is a gap up to now."""
+        if self._pool is not None:
+            self._pool.intake.gaps.finish()
         return self.handle(Tick(), now)
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When a Tick is due, on the monotonic clock; None if nothing is."""
-        times = [client.waiting[0].deadline_ns for client in self._waiting.values()]
-        times += self._repin_ns.values()
+        times = self._desk.deadlines_ns()
         if self._pool is not None:
             due = self._pool.next_deadline_ns(now)
             if due is not None:
@@ -136,7 +165,7 @@ class Hub:
         while pool.outcomes:
             outcomes, pool.outcomes = pool.outcomes, []
             for stream, why in outcomes:
-                self._resolve(stream, why, now)
+                self._desk.resolve(stream, why, now)
             pool.work(now)
         self._out += pool.commands
         pool.commands.clear()
@@ -144,130 +173,6 @@ class Hub:
     def _flush(self) -> None:
         for frames, clients in self._routing.deliveries():
             self._out += [SendClient(client, frames) for client in clients]
-
-    # --- clients ---
-
-    def _joined(self, number: int, session: Session, now: Instant) -> None:
-        client = self.clients[number] = Client(number, session)
-        opening = session.opening()
-        if opening is not None:
-            self._ask(client, opening, now)
-
-    def _said(self, number: int, payload: bytes, opcode: int, now: Instant) -> None:
-        client = self.clients.get(number)
-        if client is None:
-            return  # its close is under way
-        if client.window.ready_at(now.mono_ns) > now.mono_ns:
-            self._close(number, 1008, "Too many requests", now)
-            return
-        client.window.record(now.mono_ns)
-        self._ask(client, client.session.read(payload, opcode), now)
-
-    def _ask(self, client: Client, request: Request, now: Instant) -> None:
-        pending = client.ask(request, now.mono_ns)
-        if request.kind == "subscribe":
-            for stream in request.streams:
-                if stream in client.active:
-                    continue
-                wanted = self._supply.want(stream, now)
-                if isinstance(wanted, Refusal):
-                    pending.refused = wanted.why
-                    break
-                self._wanted_by.setdefault(stream, {})[client.member.client] = None
-                if not wanted:
-                    pending.outstanding.add(stream)
-        self._settle(client, now)
-
-    def _resolve(self, stream: str, why: str | None, now: Instant) -> None:
-        """A stream became live, or was refused: answer those who waited for it."""
-        if why is not None and stream in self._pinned:
-            self._pin_refused(stream, why, now)
-        for number in list(self._wanted_by.get(stream, ())):
-            client = self.clients[number]
-            if why is not None and stream in client.active:
-                self._close(number, 1012, f"{stream} was refused after a reconnect: {why}", now)
-            else:
-                client.resolve(stream, why)
-                self._settle(client, now)
-
-    def _expire(self, now: Instant) -> None:
-        for client in list(self._waiting.values()):
-            client.expire(now.mono_ns, self._supply.waiting_for)
-            self._settle(client, now)
-        for stream, due_ns in list(self._repin_ns.items()):
-            if due_ns <= now.mono_ns:
-                del self._repin_ns[stream]
-                wanted = self._supply.want(stream, now)
-                if isinstance(wanted, Refusal):
-                    self._pin_refused(stream, wanted.why, now)
-
-    def _pin_refused(self, stream: str, why: str, now: Instant) -> None:
-        self._repin_ns[stream] = now.mono_ns + PIN_RETRY_NS
-        name = self.venue.profile.name
-        again = f"trying again in {PIN_RETRY_NS // 10**9} s"
-        self._out.append(Warn(f"{name}:{stream} is not recorded, {again}: {why}"))
-
-    def _settle(self, client: Client, now: Instant) -> None:
-        """Answer what can be answered, in the order in which it was asked."""
-        while (pending := client.next_ready()) is not None:
-            if pending.refused is None:
-                self._grant(client, pending.request, now)
-            else:
-                self._drop_unused(client, pending.request.streams, now)
-                refusal = client.session.refuse(pending.request, pending.refused, now.wall_ns)
-                self._send(client, [refusal])
-        if client.waiting:
-            self._waiting[client.member.client] = client
-        else:
-            self._waiting.pop(client.member.client, None)
-
-    def _grant(self, client: Client, request: Request, now: Instant) -> None:
-        bodies: list[Body | None] = []
-        if request.kind == "subscribe":
-            new = [stream for stream in request.streams if stream not in client.active]
-            client.active.update(dict.fromkeys(new))
-            bodies += [self._routing.snapshot(stream) for stream in new]
-        elif request.kind == "unsubscribe":
-            for stream in request.streams:
-                client.active.pop(stream, None)
-            self._drop_unused(client, request.streams, now)
-        bodies.append(client.session.accept(request, tuple(client.active), now.wall_ns))
-        self._routing.place(client.member, client.session.view, frozenset(client.active))
-        self._send(client, [body for body in bodies if body is not None])
-
-    def _drop_unused(self, client: Client, streams: Iterable[str], now: Instant) -> None:
-        """Release those of the streams that the client neither has nor still waits for."""
-        kept, number = client.keeps(), client.member.client
-        for stream in streams:
-            wanted_by = self._wanted_by.get(stream, {})
-            if stream in kept or number not in wanted_by:
-                continue
-            del wanted_by[number]
-            if not wanted_by:
-                del self._wanted_by[stream]
-                if stream not in self._pinned:
-                    self._supply.release(stream, now)
-
-    def _send(self, client: Client, bodies: list[Body]) -> None:
-        if bodies:
-            frames = client.member.frames(map(framed, bodies))
-            self._out.append(SendClient(client.member.client, frames))
-
-    def _close(self, number: int, code: int, reason: str, now: Instant) -> None:
-        if number in self.clients:
-            self._leave(number, now)
-            self._out.append(CloseClient(number, code, reason))
-
-    def _leave(self, number: int, now: Instant) -> None:
-        client = self.clients.pop(number, None)
-        if client is None:
-            return  # we closed it
-        had = client.keeps()
-        client.active.clear()
-        client.waiting.clear()
-        self._waiting.pop(number, None)
-        self._routing.place(client.member, "", frozenset())
-        self._drop_unused(client, sorted(had), now)
 
     # --- the venue ---
 
@@ -278,62 +183,75 @@ class Hub:
             case UpstreamSent(connection, control):
                 pool.sent(connection, now, control=control)
             case UpstreamSaid(batch, position):
-                self._upstream_said(pool, batch, position)
+                link = pool.link(batch.connection)
+                if link is not None:
+                    self._upstream_said(pool, link, batch, position, now)
+            case UpstreamDeferred():
+                pool.deferred(event)
             case UpstreamClosed():
-                lost = pool.closed(event, now)
-                if lost:
-                    self._gap(event, lost, now)
+                end = f"code {event.code}" + (f", {event.reason}" if event.reason else "")
+                ended = f"was closed by {event.by} ({end})"
+                why = f"connection {event.connection} to {self.venue.profile.name} {ended}"
+                self._missed(pool.closed(event, now, why), why, now)
 
-    def _upstream_said(self, pool: Pool, batch: Batch, position: int) -> None:
-        link = pool.link(batch.connection)
-        if link is None:
-            return
-        payload = batch.payloads[position]
-        if batch.opcodes is not None and batch.opcodes[position] == BINARY:
-            reading: Reading = Unknown("a binary message")  # clients are sent text, which is UTF-8
-        else:
-            reading = self.venue.read(payload, link.endpoint)
-        names: tuple[str, ...] = ()
+    def _upstream_said(
+        self, pool: Pool, link: Link, batch: Batch, position: int, now: Instant
+    ) -> None:
+        reading = pool.intake.read(link, batch, position)
+        self._flush()
         match reading:
-            case Data(streams):
-                names = tuple(stream for stream in streams if pool.owns(link, stream))
-                self._routing.spread([payload], [Route(streams, names)])
-                self._flush()
-            case Notice(what):
-                self._broadcast(payload, [s for s in link.streams if pool.owns(link, s)])
+            case Notice(what, is_leaving):
                 text = f"{self.venue.profile.name} says on connection {link.number}: {what}"
                 self._out.append(Warn(text))
-            case Unknown():
+                if is_leaving:
+                    link.is_due = True
+                else:
+                    self._desk.broadcast(batch.payloads[position], pool.mine(link))
+            case Data() | Unknown():
                 pass
             case _:
-                pool.said(link, reading)
-        self.messages += 1
-        batch.streams.append(names)
+                pool.said(link, reading, now)
 
-    def _broadcast(self, payload: bytes, streams: list[str]) -> None:
-        told = dict.fromkeys(n for s in streams for n in self._wanted_by.get(s, ()))
-        for number in told:
-            client = self.clients[number]
-            self._send(client, [self.venue.render(payload, client.session.view, None)])
+    def _see_to(self, pool: Pool, now: Instant) -> None:
+        """Do what the data plane has noticed."""
+        intake = pool.intake
+        for stream, item in intake.released:
+            self._out.append(Note(Kind.MESSAGE, item.line, (stream,), item.payload))
+        intake.released.clear()
+        for link, how in intake.broken:
+            why = f"connection {link.number} to {self.venue.profile.name} lost messages: {how}"
+            self._missed(pool.replace(link, why, now), why, now)
+        intake.broken.clear()
+        for gap in intake.gaps.take_jumps():
+            self._missed([*gap.streams], f"{gap.why} on connection {gap.connection}", now)
+        for gap in intake.gaps.take():
+            self._gaps += len(gap.streams)
+            fields = record.gap(
+                gap.streams, gap.why, gap.since_ns, gap.missed, last=gap.last, first=gap.first
+            )
+            self._out.append(Note(Kind.GAP, gap.connection, gap.streams, fields))
 
-    def _gap(self, event: UpstreamClosed, lost: list[str], now: Instant) -> None:
-        self.gaps += len(lost)
-        name = self.venue.profile.name
-        end = f"code {event.code}" + (f", {event.reason}" if event.reason else "")
-        why = f"connection {event.connection} to {name} was closed by {event.by} ({end})"
-        payload = record.gap(lost, why, now.wall_ns)
-        self._out.append(Note(Kind.GAP, event.connection, tuple(lost), payload))
-        self._out.append(Warn(f"gap in {len(lost)} {name} streams: {why}"))
-        if not self._close_on_gap:
+    def _missed(self, streams: list[str], why: str, now: Instant) -> None:
+        """Clients missed messages of these streams: tell whom a fresh snapshot does not mend."""
+        if not streams:
             return
-        holed = {s for s in lost if not self.venue.resnapshots(s)}
-        for number, client in list(self.clients.items()):
-            mine = holed.intersection(client.active)
-            if mine:
-                more = f" and {len(mine) - 1} more" if len(mine) > 1 else ""
-                self._close(number, 1012, f"gap in {min(mine)}{more}: {why}", now)
+        self._flush()
+        self._out.append(Warn(f"gap in {len(streams)} {self.venue.profile.name} streams: {why}"))
+        if self._close_on_gap:
+            holed = [stream for stream in streams if not self.venue.resnapshots(stream)]
+            self._desk.close_those_with(holed, why, now)
 
     # --- data plane ---
+
+    @property
+    def messages(self) -> int:
+        """How many were delivered, or would have been had somebody wanted them."""
+        return self._played if self._pool is None else self._pool.intake.messages
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether routing found something that has to be handled: a Tick will do."""
+        return self._pool is not None and self._pool.intake.is_restless
 
     def route(self, batch: Batch, start: int = 0) -> int:
         """Spread the messages of a live batch from index ``start`` and name their streams.
@@ -341,32 +259,11 @@ class Hub:
         Returns the index of the first message that routing does not recognise: handle it as
         ``UpstreamSaid``, then go on behind it. ``len(batch.payloads)`` when all is done.
         """
-        payloads = batch.payloads[start:] if start else batch.payloads
-        binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
-        if binary >= 0:
-            payloads = payloads[: binary - start]
         pool = self._pool
         link = pool.link(batch.connection) if pool is not None else None
         if pool is None or link is None:
             return len(batch.payloads)
-        key_of, known = self.venue.key, link.routes
-        routes: list[Route] = []
-        for payload in payloads:
-            key = key_of(payload)
-            if key is None:
-                break
-            routes.append(known.get(key) or self._new_route(pool, link, key))
-        batch.streams += [route.streams for route in routes]
-        self._routing.spread(payloads, routes)
-        self.messages += len(routes)
-        return start + len(routes)
-
-    def _new_route(self, pool: Pool, link: Link, key: bytes) -> Route:
-        carried = self.venue.streams(key, link.endpoint)
-        route = Route(carried, tuple(s for s in carried if pool.owns(link, s)))
-        if route.streams == carried:  # else the link may come to own more of them: ask again
-            self._routing.remember(link.routes, key, route)
-        return route
+        return pool.intake.route(link, batch, start)
 
     def route_named(self, batch: Batch) -> None:
         """Spread the messages of a recorded batch, whose streams are named already."""
@@ -379,7 +276,7 @@ class Hub:
                 self._routing.remember(known, names, route)
             routes.append(route)
         self._routing.spread(batch.payloads, routes)
-        self.messages += len(batch.payloads)
+        self._played += len(batch.payloads)
 
     def missed(self, streams: Iterable[str]) -> None:
         """A recording has a gap here: what is known of these streams is not true any more."""

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import NamedTuple
 
-from wsproxy.hub.limits import Window
+from wsproxy.hub.limits import Fill, Hold, Limiter, Urgency, Window
+from wsproxy.hub.lines import Line
 from wsproxy.hub.routing import Route
+from wsproxy.model import Instant
 from wsproxy.venues.base import Venue
 
 ACK_TIMEOUT_NS = 10_000_000_000
@@ -23,17 +25,18 @@ class Phase(Enum):
     LIVE = auto()
 
 
-class Ask(Enum):
-    """What a request asks the venue for."""
+class Frame(NamedTuple):
+    """A message for the venue; ``streams`` are those that it asks for or gives up."""
 
-    SUBSCRIBE = auto()
-    UNSUBSCRIBE = auto()
+    urgency: Urgency
+    streams: tuple[str, ...]
+    payload: bytes
 
 
 class _Asked(NamedTuple):
     """A request that the venue has not answered."""
 
-    ask: Ask
+    urgency: Urgency
     batch: tuple[str, ...]
     deadline_ns: int
 
@@ -41,13 +44,24 @@ class _Asked(NamedTuple):
 class Link:
     """A place for a connection to the venue: it outlives reconnects, its streams stay on it.
 
-    ``number`` is that of the present connection attempt and changes with each. Requests go out
-    one at a time, and none names a stream for which another is unanswered: so an answer never
-    says something that a later request has made untrue.
+    ``key`` names the place, ``number`` the present connection attempt; it changes with each.
+    Requests go out one at a time, and none names a stream for which another is unanswered: so an
+    answer never says something that a later request has made untrue.
     """
 
-    def __init__(self, venue: Venue, endpoint: str) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        endpoint: str,
+        *,
+        key: int = 0,
+        mirror: int = 0,
+        per_ip: Window | None = None,
+    ) -> None:
+        self.key = key
         self.endpoint = endpoint
+        self.mirror = mirror
+        """Index of the venue's address that it connects to."""
         self.number: int | None = None
         self.is_open = False
         self.opened_ns = 0
@@ -55,17 +69,65 @@ class Link:
         self.retry_ns = 0
         self.last_error = ""
         self.closing = False
+        self.rotating = False
+        """All its streams are on their way to another connection; then it is closed."""
+        self.is_due = False
+        """It is to be replaced as soon as there is room for its successor."""
+        self.is_probe = False
+        """It is to find out which of its streams makes the venue close the connection."""
         self.streams: dict[str, Phase] = {}
+        self.leaving: dict[str, None] = {}
+        """Streams that it carries until another connection has taken them over."""
+        self.silent: dict[str, int] = {}
+        """Streams that were granted and brought nothing yet, and when that becomes suspicious."""
         self.routes: dict[bytes, Route] = {}
+        self.characters = 0
+        """All names of its streams together."""
+        self.groups: set[str] = set()
+        self.rate = 0.0
+        """Messages/s, as last measured."""
+        self.messages = 0
+        self.last_message = Instant(0, 0)
+        self.is_counted = True
+        """Whether its messages are numbered, as far as is known."""
+        self.next_sequence: int | None = None
         self._venue = venue
+        self._per_ip = per_ip
+        self._replies: deque[bytes] = deque()
         self._planned: dict[str, None] = {}
         self._dropped: dict[str, None] = {}
         self._suspects: deque[tuple[str, ...]] = deque()
         """Halves of refused batches."""
         self._asked: dict[int, _Asked] = {}
         self._next_id = 1
-        self._window: Window | None = None
+        self._limiter = Limiter(venue.profile, per_ip)
         self._sending = False
+        self._measured = (0, 0)
+
+    def line(self) -> Line:
+        """What planning has to know."""
+        is_open_to_more = not (self.rotating or self.is_probe)
+        return Line(
+            self.endpoint,
+            self.mirror,
+            self.streams,
+            self.characters,
+            self.groups,
+            self.rate,
+            is_open_to_more,
+        )
+
+    def measure(self, now_ns: int) -> dict[str, float]:
+        """Bring ``rate`` up to date; returns that of each stream since the last time."""
+        (messages, then_ns), self._measured = self._measured, (self.messages, now_ns)
+        seconds = max(now_ns - then_ns, 1) / 1e9
+        self.rate = (self.messages - messages) / seconds
+        rates: dict[str, float] = {}
+        for route in self.routes.values():
+            for stream in route.streams:
+                rates[stream] = rates.get(stream, 0.0) + route.messages / seconds
+            route.messages = 0
+        return rates
 
     # --- the connection ---
 
@@ -74,36 +136,39 @@ class Link:
         self.is_open = True
         self.opened_ns = now_ns
         self._sending = False
-        rate = self._venue.profile.requests
-        self._window = None if rate is None else Window(rate, reserve=1)
 
-    def closed(self) -> list[str]:
-        """The connection is gone; its streams are to be asked for again. Returns the live ones."""
-        lost = [stream for stream, phase in self.streams.items() if phase is Phase.LIVE]
+    def closed(self, now_ns: int) -> None:
+        """The connection is gone; its streams are to be asked for again."""
+        self._limiter.closed(now_ns)
+        self._limiter = Limiter(self._venue.profile, self._per_ip)
         self.number = None
         self.is_open = False
+        self.silent.clear()
+        self.is_counted, self.next_sequence = True, None
+        self._replies.clear()
         self._suspects.clear()
         self._dropped.clear()
         self._asked.clear()
         self._enter(Phase.PLANNED, self.streams)
-        return lost
 
     def sent(self, now_ns: int, *, control: bool) -> None:
         """A frame went out: the venue counts it."""
         if not control:
             self._sending = False
-        if self._window is not None:
-            self._window.record(now_ns)
+        self._limiter.sent(now_ns, control=control)
 
     # --- its streams ---
 
     def add(self, stream: str) -> None:
         """Carry a stream from now on."""
+        self.characters += len(stream)
+        if (group := self._venue.group(stream)) is not None:
+            self.groups.add(group)
         self._enter(Phase.PLANNED, [stream])
 
     def remove(self, stream: str) -> None:
         """Carry a stream no longer."""
-        if self.streams[stream] is not Phase.PLANNED:
+        if self.streams[stream] is not Phase.PLANNED and not self.rotating:
             self._dropped[stream] = None
         self._forget(stream)
 
@@ -117,41 +182,67 @@ class Link:
 
     def _forget(self, stream: str) -> None:
         del self.streams[stream]
+        self.characters -= len(stream)
+        if (group := self._venue.group(stream)) is not None:
+            self.groups.discard(group)
+        self.leaving.pop(stream, None)
+        self.silent.pop(stream, None)
         self._planned.pop(stream, None)
         without = (tuple(s for s in half if s != stream) for half in self._suspects)
         self._suspects = deque(half for half in without if half)
 
     # --- requests ---
 
-    def ready_at(self, now_ns: int) -> int | None:
-        """When the next request may be sent; None if there is nothing to send now.
+    def reply(self, payload: bytes) -> None:
+        """Answer a question of the venue before anything else."""
+        self._replies.append(payload)
 
-        The next request is chosen when the one before has left, so that what clients ask for in
+    def ready_at(self, now_ns: int) -> int | None:
+        """When the next frame may be sent; None if there is nothing to send now.
+
+        The next frame is chosen when the one before has left, so that what clients ask for in
         the meantime goes out together.
         """
-        if not self.is_open or self.closing or self._sending or self._next_ask() is None:
-            return None
-        return now_ns if self._window is None else self._window.ready_at(now_ns)
+        wanted = self._next()
+        return None if wanted is None else self._limiter.ready_at(now_ns, wanted[0])
 
-    def _next_ask(self) -> tuple[Ask, list[str]] | None:
-        """What is wanted most: to make room, to find the bad stream of a batch, then the rest."""
-        if not (self._dropped or self._planned):
+    def hold(self, now_ns: int) -> tuple[Urgency, Hold] | None:
+        """What has to wait for a limit now, and for which; None if nothing does."""
+        wanted = self._next()
+        hold = None if wanted is None else self._limiter.hold(now_ns, wanted[0])
+        return None if wanted is None or hold is None else (wanted[0], hold)
+
+    def filled(self, now_ns: int) -> dict[str, Fill]:
+        """How full each of the connection's windows is."""
+        return self._limiter.filled(now_ns)
+
+    def _next(self) -> tuple[Urgency, list[str]] | None:
+        """What is wanted most: to live, to make room, to find a batch's bad stream, the rest."""
+        if not self.is_open or self.closing or self._sending:
+            return None
+        if self._replies:
+            return Urgency.ANSWER, []
+        if not (self._dropped or self._planned) or (self.is_probe and self._asked):
             return None
         unanswered = {stream for asked in self._asked.values() for stream in asked.batch}
         if dropped := [s for s in self._dropped if s not in unanswered]:
-            return Ask.UNSUBSCRIBE, dropped
+            return Urgency.UNSUBSCRIBE, dropped
         first = self._suspects[0] if self._suspects else self._planned
         planned = [s for s in first if s not in unanswered]
-        return (Ask.SUBSCRIBE, planned) if planned else None
+        return (Urgency.SUBSCRIBE, planned) if planned else None
 
-    def next_request(self, now_ns: int) -> tuple[Ask, tuple[str, ...], bytes]:
-        """Compose the request that is most wanted; only when ``ready_at`` says that it may go."""
-        wanted = self._next_ask()
+    def next_frame(self, now_ns: int) -> Frame:
+        """Compose the frame that is most wanted; only when ``ready_at`` says that it may go."""
+        wanted = self._next()
         assert wanted is not None, "ready_at said that there is something to send"
-        ask, streams = wanted
+        urgency, streams = wanted
+        self._sending = True
+        self._limiter.begin(urgency)
+        if urgency is Urgency.ANSWER:
+            return Frame(urgency, (), self._replies.popleft())
         batch = self._venue.batches(streams)[0]
         request_id, self._next_id = self._next_id, self._next_id + 1
-        if ask is Ask.SUBSCRIBE:
+        if urgency is Urgency.SUBSCRIBE:
             if self._suspects:
                 self._suspects.popleft()
             self._enter(Phase.ASKED, batch)
@@ -160,23 +251,22 @@ class Link:
             for stream in batch:
                 del self._dropped[stream]
             payload = self._venue.unsubscribe(batch, request_id)
-        self._asked[request_id] = _Asked(ask, batch, now_ns + ACK_TIMEOUT_NS)
-        self._sending = True
-        return ask, batch, payload
+        self._asked[request_id] = _Asked(urgency, batch, now_ns + ACK_TIMEOUT_NS)
+        return Frame(urgency, batch, payload)
 
     # --- answers ---
 
     def acknowledged(self, request_id: int) -> list[str]:
         """The venue granted a request; returns the streams that are live now."""
         asked = self._asked.pop(request_id, None)
-        if asked is None or asked.ask is Ask.UNSUBSCRIBE:
+        if asked is None or asked.urgency is Urgency.UNSUBSCRIBE:
             return []
         return self._granted(frozenset(asked.batch))
 
     def holding(self, streams: frozenset[str]) -> list[str]:
         """The venue listed all that the connection holds; returns the streams that are new."""
-        for request_id, (ask, batch, _) in list(self._asked.items()):
-            done = streams.issuperset if ask is Ask.SUBSCRIBE else streams.isdisjoint
+        for request_id, (urgency, batch, _) in list(self._asked.items()):
+            done = streams.issuperset if urgency is Urgency.SUBSCRIBE else streams.isdisjoint
             if done(batch):
                 del self._asked[request_id]
         return self._granted(streams)
@@ -196,19 +286,27 @@ class Link:
         if request_id is None:
             request_id = next(iter(self._asked), 0)
         asked = self._asked.pop(request_id, None)
-        if asked is None or asked.ask is Ask.UNSUBSCRIBE:
+        if asked is None or asked.urgency is Urgency.UNSUBSCRIBE:
             return None
         batch = tuple(s for s in asked.batch if self.streams.get(s) is Phase.ASKED)
         for stream in asked.batch:
             self._dropped.pop(stream, None)
         if len(batch) > 1:
-            middle = len(batch) // 2
             self._enter(Phase.PLANNED, batch)
-            self._suspects += (batch[:middle], batch[middle:])
+            self.halve(batch)
             return []
         for stream in batch:
             self._forget(stream)
         return list(batch)
+
+    def halve(self, batch: tuple[str, ...]) -> None:
+        """Ask for each half of this batch by itself."""
+        middle = len(batch) // 2
+        self._suspects += (batch[:middle], batch[middle:])
+
+    def unanswered(self) -> tuple[str, ...]:
+        """The streams that the venue was asked for and has not granted."""
+        return tuple(s for s, phase in self.streams.items() if phase is Phase.ASKED)
 
     def overdue(self, now_ns: int) -> list[str]:
         """Subscriptions that the venue never answered; the link carries them no longer."""
@@ -216,7 +314,7 @@ class Link:
         for request_id, asked in list(self._asked.items()):
             if asked.deadline_ns <= now_ns:
                 del self._asked[request_id]
-                if asked.ask is Ask.SUBSCRIBE:
+                if asked.urgency is Urgency.SUBSCRIBE:
                     late += [s for s in asked.batch if self.streams.get(s) is Phase.ASKED]
         for stream in late:
             self.remove(stream)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from wsproxy.hub.dialing import Dialing
 from wsproxy.hub.events import (
     CloseUpstream,
     Command,
@@ -11,30 +13,40 @@ from wsproxy.hub.events import (
     OpenUpstream,
     SendUpstream,
     UpstreamClosed,
+    UpstreamDeferred,
     Warn,
 )
-from wsproxy.hub.limits import Budget, Window
-from wsproxy.hub.link import Ask, Link, Phase
-from wsproxy.hub.plan import Load, place
+from wsproxy.hub.limits import Budget, Fill, Urgency
+from wsproxy.hub.link import Link, Phase
+from wsproxy.hub.placement import Placement
+from wsproxy.hub.quarantine import Quarantine
 from wsproxy.hub.routing import Routing
 from wsproxy.hub.supply import Refusal
 from wsproxy.model import Instant, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import Acknowledged, Denied, Holding, Reading, Venue
+from wsproxy.venues.base import Acknowledged, Asked, Denied, Holding, Reading, Venue
 
-_BACKOFF_FIRST_NS = 500_000_000
-_BACKOFF_MOST_NS = 60_000_000_000
-_STABLE_NS = 30_000_000_000
-"""A connection that lived so long starts its back-off from the beginning."""
+_LOOK_NS = 10_000_000_000
+"""How often rates are measured, and streams moved or copied where that has become possible."""
+
+
+class Waiting(NamedTuple):
+    """Work that waits for a limit."""
+
+    what: str
+    why: str
+    until_ns: int | None
+    """Monotonic clock; None if nobody knows."""
 
 
 class Pool:
-    """Places streams on links, asks the venue for them, and mends links that break.
+    """Asks the venue for streams, understands its answers, and mends links that break.
 
-    Each stream has one home, the link whose messages of it go to clients; only the keepalive
-    stream is on other links too. Every method may add to ``commands`` (what the application has to
-    do) and to ``outcomes`` (streams that became live: None, or were refused: why). ``numbers`` are
-    connection numbers, shared by all venues of a process; ``jitter`` gives floats in [0, 1).
+    Every method may add to ``commands`` (what the application has to do) and to ``outcomes``
+    (streams that became live: None, or were refused: why). ``numbers`` are connection numbers,
+    shared by all venues of a process; ``jitter`` gives floats in [0, 1). ``mirrors`` are the
+    weights of the venue's addresses, ``redundancy`` says on how many connections a stream is
+    to be taken.
     """
 
     def __init__(
@@ -46,90 +58,87 @@ class Pool:
         linger_ns: int,
         numbers: Iterator[int],
         jitter: Callable[[], float],
+        redundancy: Callable[[str], int] = lambda stream: 1,
+        mirrors: Sequence[float] = (1.0,),
     ) -> None:
         self.commands: list[Command] = []
         self.outcomes: list[tuple[str, str | None]] = []
-        self.links: list[Link] = []
-        self.reconnects = 0
+        self.placement = Placement(venue, budget, routing, redundancy=redundancy, mirrors=mirrors)
+        self.links = self.placement.links
+        self.carriers = self.placement.carriers
+        self.intake = self.placement.intake
+        self._handover = self.placement.handover
+        self._profile = venue.profile
         self._venue = venue
         self._keepalive = venue.profile.keepalive or ""
         self._keepalive_wanted = False
-        self._budget = budget
+        self._cap = budget.cap
         self._routing = routing
         self._linger_ns = linger_ns
         self._numbers = numbers
-        self._jitter = jitter
-        self._home: dict[str, Link] = {}
+        self.dialing = Dialing(venue.profile, len(mirrors), jitter)
+        self._quarantine = Quarantine()
         self._unwanted: dict[str, int] = {}
-        self._connects = Window(venue.profile.connects)
+        self._look_ns = 0
 
     # --- what the hub asks for ---
 
     def want(self, stream: str, now: Instant) -> bool | Refusal:
         """Ask for a stream; see Supply."""
         self._unwanted.pop(stream, None)
-        link = self._home.get(stream)
-        if link is None:
-            link = self._room(self._venue.endpoint(stream))
-            if link is None:
-                most = self._venue.profile.streams_per_connection
-                each = "" if most is None else f" with {most} streams each"
-                return Refusal(
-                    f"{stream} would need one more upstream connection, and all "
-                    f"{self._budget.cap} (--max-connections) are taken{each}"
-                )
-            self._home[stream] = link
-            if stream not in link.streams:
-                link.add(stream)
+        why = self._quarantine.refuses(stream, now.mono_ns)
+        if why is not None:
+            return Refusal(why)
+        while (refused := self.placement.carry(stream)) is not None and not refused.held:
+            if not self._make_room(self._venue.endpoint(stream), now):
+                why = refused.why(self.placement.rules, self._cap)
+                return Refusal(why, for_room=True)
         if stream == self._keepalive:
             self._keepalive_wanted = True
-        return link.streams[stream] is Phase.LIVE and not link.closing
-
-    def _room(self, endpoint: str) -> Link | None:
-        """A link for one more stream: there already, new, or freed of one that lingers."""
-        loads = [Load(link.endpoint, len(link.streams)) for link in self.links]
-        index = place(endpoint, loads, self._venue.profile.streams_per_connection)
-        if index is not None:
-            return self.links[index]
-        if self._budget.take(first=not self.links):
-            return self._new_link(endpoint)
-        for stream in self._unwanted:
-            link = self._home[stream]
-            if link.endpoint == endpoint and stream != self._keepalive:
-                self._give_up(stream)
-                return link
-        return None
-
-    def _new_link(self, endpoint: str) -> Link:
-        link = Link(self._venue, endpoint)
-        self.links.append(link)
-        if self._keepalive:
-            self._keep_alive(link)
-        return link
-
-    def _keep_alive(self, link: Link) -> None:
-        link.add(self._keepalive)
-        self._home.setdefault(self._keepalive, link)
+        return any(
+            link.streams[stream] is Phase.LIVE and not link.closing
+            for link in self.carriers.of(stream)
+        )
 
     def release(self, stream: str, now: Instant) -> None:
         """Nobody wants the stream any more: it lingers, then it is given up."""
-        if stream in self._home:
+        if self.carriers.of(stream):
             self._unwanted[stream] = now.mono_ns + self._linger_ns
 
     def waiting_for(self, stream: str) -> str:
         """Why a stream is not live yet."""
-        link = self._home.get(stream)
-        if link is None or link.is_open:
+        links = self.carriers.of(stream)
+        if not links or any(link.is_open for link in links):
             return "the venue has not answered"
-        return f"the venue cannot be reached ({link.last_error or 'still connecting'})"
+        return f"the venue cannot be reached ({links[0].last_error or 'still connecting'})"
 
-    def owns(self, link: Link, stream: str) -> bool:
-        """Whether this link is the one whose messages of the stream go to clients."""
-        return self._home.get(stream) is link
+    def _make_room(self, endpoint: str, now: Instant) -> bool:
+        for stream in self._unwanted:
+            if stream != self._keepalive and self._venue.endpoint(stream) == endpoint:
+                self._give_up(stream, now)
+                return True
+        return False
+
+    def _give_up(self, stream: str, now: Instant) -> None:
+        del self._unwanted[stream]
+        if stream == self._keepalive:
+            self._keepalive_wanted = False
+            return
+        for link in list(self.carriers.of(stream)):
+            self._handover.part(stream, link, now)
+        self._forget(stream)
+
+    def _forget(self, stream: str) -> None:
+        self._routing.forget(stream)
+        self.intake.gaps.forget(stream)
 
     def link(self, connection: int) -> Link | None:
         """The link that has this connection number now."""
         return next((link for link in self.links if link.number == connection), None)
+
+    def mine(self, link: Link) -> list[str]:
+        """The streams of a link that it delivers, alone or with others."""
+        return [stream for stream in link.streams if link in self.carriers.of(stream)]
 
     # --- what the venue and the network say ---
 
@@ -145,139 +154,203 @@ class Pool:
         if link is not None:
             link.sent(now.mono_ns, control=control)
 
-    def said(self, link: Link, reading: Reading) -> None:
-        """The venue answered a request."""
-        live: list[str] = []
+    def said(self, link: Link, reading: Reading, now: Instant) -> None:
+        """The venue answered a request, or asks something itself."""
         match reading:
             case Acknowledged(request_id):
-                live = link.acknowledged(request_id)
+                self._granted(link, link.acknowledged(request_id), now)
             case Holding(streams):
-                live = link.holding(streams)
+                self._granted(link, link.holding(streams), now)
+            case Asked(reply):
+                link.reply(reply)
             case Denied(request_id, why):
                 refused = link.denied(request_id)
                 if refused is None:
-                    self.commands.append(Warn(f"{self._venue.profile.name} complains: {why}"))
+                    self._warn(f"{self._profile.name} complains: {why}")
                 else:
-                    self._refuse(link, refused, why)
-        if live:
-            self._note(link, Kind.ACKNOWLEDGED, live, record.acknowledged(live))
-            self.outcomes += [(stream, None) for stream in live if self.owns(link, stream)]
+                    self._refuse(link, refused, why, now)
 
-    def closed(self, event: UpstreamClosed, now: Instant) -> list[str]:
-        """A connection ended; returns the streams that were live on it and have a gap now."""
+    def _granted(self, link: Link, live: list[str], now: Instant) -> None:
+        if not live:
+            return
+        self._note(link, Kind.ACKNOWLEDGED, live, record.acknowledged(live))
+        self._quarantine.proven(live)
+        link.is_probe &= any(phase is not Phase.LIVE for phase in link.streams.values())
+        self.carriers.acknowledged(link, live, now.mono_ns)
+        due_ns = now.mono_ns + self._profile.first_data_ns
+        link.silent.update((stream, due_ns) for stream in live)
+        mine = [stream for stream in self.mine(link) if stream in live]
+        self.intake.gaps.live(mine)
+        self.outcomes += [(stream, None) for stream in mine]
+
+    def deferred(self, event: UpstreamDeferred) -> None:
+        """A connection was not attempted."""
+        link = self.link(event.connection)
+        if link is not None:
+            link.number = None
+            self.dialing.deferred(link, event)
+
+    def closed(self, event: UpstreamClosed, now: Instant, why: str) -> list[str]:
+        """A connection ended; returns the streams that have a gap now."""
         link = self.link(event.connection)
         if link is None:
             return []
-        lived_ns = now.mono_ns - link.opened_ns if link.is_open else 0
-        mine = [stream for stream in link.streams if self.owns(link, stream)]
-        lost = set(link.closed()).intersection(mine)
+        lost = self._handover.ended(link, now, why)
+        suspects = self._quarantine.suspects(link, event, self._keepalive)
+        if not link.closing:
+            self.dialing.ended(link, event, now)
+        link.closed(now.mono_ns)
         self._routing.clear(link.routes)
-        for stream in mine:
-            self._routing.forget(stream)
-        if link.closing:  # as we wished; but a stream may have come in the meantime
-            link.closing = False
+        self._handover.leave(link, now)
+        self._isolate(link, suspects, now)
+        return lost
+
+    def replace(self, link: Link, why: str, now: Instant) -> list[str]:
+        """A connection lost messages: begin anew. Returns the streams that have a gap now."""
+        if link.number is None or link.closing:
             return []
-        link.failures = 0 if lived_ns >= _STABLE_NS else link.failures + 1
-        link.last_error = event.reason or f"closed with code {event.code}"
-        backoff = min(_BACKOFF_FIRST_NS << min(link.failures, 16), _BACKOFF_MOST_NS)
-        link.retry_ns = now.mono_ns + backoff // 2 + int(backoff / 2 * self._jitter())
-        self.reconnects += 1
-        return [stream for stream in mine if stream in lost]
+        link.closing = True
+        self.commands.append(CloseUpstream(link.number, 1000, "messages are missing"))
+        return self._handover.ended(link, now, why)
+
+    def rotate(self) -> None:
+        """Replace every connection by a new one, without a hole, as soon as there is room."""
+        for link in self.links:
+            link.is_due = link.is_open
+
+    def _isolate(self, link: Link, suspects: tuple[str, ...], now: Instant) -> None:
+        """Find out on a connection of its own which stream makes the venue hang up."""
+        why = "the venue closes the connection when it is asked for this"
+        if link.is_probe and len(suspects) == 1:
+            self._quarantine.condemn(suspects[0], why, now.mono_ns)
+            link.remove(suspects[0])
+            self._refuse(link, suspects, why, now)
+        elif link.is_probe and suspects:
+            link.halve(suspects)
+        elif suspects:
+            for stream in suspects:
+                self._handover.part(stream, link, now)
+            if not self.placement.probe(suspects, link):
+                why = f"{why}, and there is no other connection to try it alone"
+                self.outcomes += [(stream, why) for stream in suspects]
 
     # --- time ---
 
     def work(self, now: Instant) -> None:
-        """Do everything that is due: give up streams, open, ask, close."""
+        """Do everything that is due: give up streams, hand over, open, ask, close."""
         for stream, until_ns in list(self._unwanted.items()):
             if until_ns <= now.mono_ns:
-                self._give_up(stream)
+                self._give_up(stream, now)
+        for stream, why in self._handover.advance(self.links, now):
+            self._warn(f"{self._profile.name}:{stream} may have a gap: {why}")
+        if self._look_ns <= now.mono_ns and self.links:
+            self._look_ns = now.mono_ns + _LOOK_NS
+            self.placement.complete(set(self.carriers.streams()) - self._unwanted.keys())
+            self.placement.cool(now)
+        self.placement.rotate(now)
         for link in list(self.links):
             late = link.overdue(now.mono_ns)
-            self._refuse(link, late, "the venue did not answer in time")
+            self._refuse(link, late, "the venue did not answer in time", now)
             if self._keepalive in late:  # without it the venue closes the connection: ask again
-                self._keep_alive(link)
+                self.placement.keep_alive(link)
+            self._warn_of_silence(link, now)
             if self._is_idle(link):
-                self._close(link)
+                self._close(link, now)
             else:
                 self._connect(link, now)
                 self._ask(link, now)
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""
-        times: list[int] = list(self._unwanted.values())
+        times: list[int | None] = [*self._unwanted.values(), self._handover.next_deadline_ns()]
+        if self.links:
+            times.append(self._look_ns)
         for link in self.links:
             if link.number is None:
-                times.append(self._connect_at(link, now))
-            due = (link.ready_at(now.mono_ns), link.next_answer_ns())
-            times += (time for time in due if time is not None)
-        return min(times, default=None)
+                times.append(self.dialing.due_ns(link, now.mono_ns))
+            times += (link.ready_at(now.mono_ns), link.next_answer_ns())
+        return min((time for time in times if time is not None), default=None)
 
-    def _give_up(self, stream: str) -> None:
-        del self._unwanted[stream]
-        if stream == self._keepalive:
-            self._keepalive_wanted = False
-            return
-        link = self._home.pop(stream)
-        link.remove(stream)
-        self._routing.clear(link.routes)
-        self._routing.forget(stream)
+    def waiting(self, now: Instant) -> list[Waiting]:
+        """What waits for a limit, or to be tried again, and until when."""
+        found: list[Waiting] = []
+        for link in self.links:
+            if link.number is None:
+                due_ns = self.dialing.due_ns(link, now.mono_ns)
+                why = link.last_error or "connection attempts per IP address"
+                found.append(Waiting(f"a connection for {len(link.streams)} streams", why, due_ns))
+            elif (held := link.hold(now.mono_ns)) is not None:
+                urgency, hold = held
+                what = f"{urgency.name.lower()} on connection {link.number}"
+                found.append(Waiting(what, hold.window, hold.until_ns))
+            if link.is_due:
+                why = f"all {self._cap} connections are taken"
+                found.append(Waiting(f"a successor of connection {link.number}", why, None))
+        return found
 
-    def _connect_at(self, link: Link, now: Instant) -> int:
-        return max(link.retry_ns, self._connects.ready_at(now.mono_ns))
+    def attempts(self, now: Instant) -> Fill:
+        """How full the window of connection attempts is."""
+        return self.dialing.window.filled(now.mono_ns)
 
     def _connect(self, link: Link, now: Instant) -> None:
-        if link.number is None and self._connect_at(link, now) <= now.mono_ns:
-            self._connects.record(now.mono_ns)
+        if link.number is None and self.dialing.due_ns(link, now.mono_ns) <= now.mono_ns:
+            self.dialing.window.record(now.mono_ns)
             link.number = next(self._numbers)
-            self.commands.append(OpenUpstream(link.number, link.endpoint))
+            self.commands.append(OpenUpstream(link.number, link.endpoint, link.mirror))
 
     def _ask(self, link: Link, now: Instant) -> None:
         due = link.ready_at(now.mono_ns)
         if due is None or due > now.mono_ns or link.number is None:
             return
-        ask, batch, payload = link.next_request(now.mono_ns)
-        if ask is Ask.SUBSCRIBE:
-            self._note(link, Kind.SUBSCRIBED, batch, record.subscribed(batch))
-        else:
-            self._note(link, Kind.UNSUBSCRIBED, batch, record.unsubscribed(batch))
+        urgency, streams, payload = link.next_frame(now.mono_ns)
+        if urgency is Urgency.SUBSCRIBE:
+            self.carriers.asked(link, streams)
+            self._note(link, Kind.SUBSCRIBED, streams, record.subscribed(streams))
+        elif urgency is Urgency.UNSUBSCRIBE:
+            self._note(link, Kind.UNSUBSCRIBED, streams, record.unsubscribed(streams))
         self.commands.append(SendUpstream(link.number, payload))
+
+    def _warn_of_silence(self, link: Link, now: Instant) -> None:
+        silent = [stream for stream, until_ns in link.silent.items() if until_ns <= now.mono_ns]
+        for stream in silent:
+            del link.silent[stream]
+        if silent:
+            waited = self._profile.first_data_ns // 10**9
+            names = ", ".join(silent)
+            self._warn(f"{self._profile.name} granted {names} and sent nothing for {waited} s")
 
     def _is_idle(self, link: Link) -> bool:
         if link.streams.keys() - {self._keepalive}:
             return False
-        return not (self._keepalive_wanted and self.owns(link, self._keepalive))
+        return not (self._keepalive_wanted and link in self.carriers.of(self._keepalive))
 
-    def _close(self, link: Link) -> None:
+    def _close(self, link: Link, now: Instant) -> None:
         if link.number is None:
-            self._remove(link)
+            if self.placement.remove(link, now):
+                self._unwanted.pop(self._keepalive, None)
         elif not link.closing:
             link.closing = True
-            self.commands.append(CloseUpstream(link.number, 1000, "no stream is wanted"))
+            why = "another connection took over" if link.rotating else "no stream is wanted"
+            self.commands.append(CloseUpstream(link.number, 1000, why))
 
-    def _remove(self, link: Link) -> None:
-        self.links.remove(link)
-        self._budget.give_back(last=not self.links)
-        if self.owns(link, self._keepalive):
-            del self._home[self._keepalive]
-            self._unwanted.pop(self._keepalive, None)
-            for other in self.links:
-                if self._keepalive in other.streams:
-                    self._home.setdefault(self._keepalive, other)
-
-    def _refuse(self, link: Link, streams: list[str], why: str) -> None:
-        if not streams:
+    def _refuse(self, link: Link, streams: Iterable[str], why: str, now: Instant) -> None:
+        names = tuple(streams)
+        if not names:
             return
-        for stream in streams:
-            if self.owns(link, stream):
-                del self._home[stream]
-                self._unwanted.pop(stream, None)
-                self._keepalive_wanted &= stream != self._keepalive
-                self._routing.forget(stream)
-                self.outcomes.append((stream, why))
+        for stream in names:
+            if link in self.carriers.of(stream):
+                self.carriers.remove(stream, link, now.mono_ns)
+                if not self.carriers.of(stream):
+                    self._unwanted.pop(stream, None)
+                    self._keepalive_wanted &= stream != self._keepalive
+                    self._forget(stream)
+                    self.outcomes.append((stream, why))
         self._routing.clear(link.routes)
-        self._note(link, Kind.REFUSED, streams, record.refused(streams, why))
-        names = ", ".join(streams)
-        self.commands.append(Warn(f"{self._venue.profile.name} refused {names}: {why}"))
+        self._note(link, Kind.REFUSED, names, record.refused(names, why))
+        self._warn(f"{self._profile.name} refused {', '.join(names)}: {why}")
 
     def _note(self, link: Link, kind: Kind, streams: Sequence[str], payload: bytes) -> None:
         self.commands.append(Note(kind, link.number or 0, tuple(streams), payload))
+
+    def _warn(self, text: str) -> None:
+        self.commands.append(Warn(text))

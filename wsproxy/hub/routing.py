@@ -16,6 +16,9 @@ from wsproxy.wire.frames import encode, header
 _MOST_ROUTES = 100_000
 """Where messages carry many streams, the combinations are without end: start again then."""
 
+Feed = Callable[[bytes], None]
+"""Takes in each message of a stream."""
+
 K = TypeVar("K", bound=Hashable)
 
 Item = bytes | Numbered
@@ -83,12 +86,14 @@ class Route:
     ``carried`` are all streams of such a message, ``streams`` those that are delivered from here.
     """
 
-    __slots__ = ("carried", "feeds", "streams", "targets")
+    __slots__ = ("carried", "feeds", "messages", "streams", "targets")
 
     def __init__(self, carried: tuple[str, ...], streams: tuple[str, ...]) -> None:
         self.carried = frozenset(carried)
         self.streams = streams
-        self.feeds: list[Callable[[bytes], None]] = []
+        self.messages = 0
+        """How many came since somebody last asked."""
+        self.feeds: list[Feed] = []
         self.targets: list[Target] | None = None
         """None when it (and ``feeds``) has to be worked out."""
 
@@ -97,6 +102,8 @@ class Routing:
     """All cohorts, routes and late-join states of one venue."""
 
     def __init__(self, venue: Venue) -> None:
+        self.watch: Callable[[str, bytes], Feed | None] = lambda stream, payload: None
+        """Given a stream and a message: what else is to be fed with it, and with all after it."""
         self._render = venue.render
         self._new_state = venue.state
         self._states: dict[str, State | None] = {}
@@ -165,9 +172,11 @@ class Routing:
                     del self._routes_of[stream]
         routes.clear()
 
-    def _work_out(self, route: Route) -> list[Target]:
+    def _work_out(self, route: Route, payload: bytes) -> list[Target]:
         states = [self._state(stream) for stream in route.streams]
+        watchers = [self.watch(stream, payload) for stream in route.streams]
         route.feeds = [state.feed for state in states if state is not None]
+        route.feeds += [feed for feed in watchers if feed is not None]
         targets: dict[tuple[str, frozenset[str] | None], Target] = {}
         found = {c: None for stream in route.streams for c in self._cohorts_of.get(stream, ())}
         for cohort in found:
@@ -189,6 +198,10 @@ class Routing:
         state = self._states.get(stream)
         return None if state is None else state.snapshot()
 
+    def known(self, stream: str) -> State | None:
+        """The late-join state of the stream, if it has one."""
+        return self._states.get(stream)
+
     def forget(self, stream: str) -> None:
         """What is known of the stream is not true any more: messages of it are missed."""
         if self._states.pop(stream, None) is not None:
@@ -202,7 +215,8 @@ class Routing:
         for payload, route in zip(payloads, routes, strict=False):
             targets = route.targets
             if targets is None:
-                targets = self._work_out(route)
+                targets = self._work_out(route, payload)
+            route.messages += 1
             for feed in route.feeds:
                 feed(payload)
             for target in targets:

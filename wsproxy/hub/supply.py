@@ -11,6 +11,8 @@ class Refusal(NamedTuple):
     """A stream cannot be had; ``why`` is a sentence for the client's developer."""
 
     why: str
+    for_room: bool = False
+    """It could be had if another stream were given up."""
 
 
 class Supply(Protocol):

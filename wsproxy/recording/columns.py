@@ -15,6 +15,7 @@ SIGNED = "iq"
 BYTES = "B"
 """Which type codes a column may have."""
 
+_ALL_BYTES = bytes(range(256))
 _CODES = {tag: code for code, tag in _TAGS.items()}
 
 
@@ -55,3 +56,15 @@ def unpack(item: object, codes: str = UNSIGNED) -> array[int]:
     if sys.byteorder == "big":
         column.byteswap()
     return column
+
+
+def is_constant(column: array[int]) -> bool:
+    """Whether all values of the column, of which there is one at least, are equal."""
+    return column == column[:1] * len(column)
+
+
+def distinct(column: array[int]) -> set[int]:
+    """The values that occur: where the column is narrow or constant, without a look at each."""
+    if column.typecode == "B":
+        return set(_ALL_BYTES.translate(None, _ALL_BYTES.translate(None, column.tobytes())))
+    return set(column[:1] if is_constant(column) else column)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import accumulate, compress, count, islice, repeat
+from itertools import accumulate, compress, count, islice, repeat, starmap
 from operator import add, ne
-from typing import TypeVar, cast
+from typing import TypeVar
 from zlib import crc32
 
 import cbor2
 import zstandard
 
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, Message, StreamKey
-from wsproxy.recording.columns import BYTES, SIGNED, unpack
+from wsproxy.recording.columns import BYTES, SIGNED, distinct, is_constant, unpack
 from wsproxy.recording.encode import PAYLOAD
 from wsproxy.recording.frames import BlockHead
 
@@ -65,7 +65,7 @@ class Block:
             raise ValueError("the block's checksum does not match")
         if zstandard.frame_content_size(data) != head.content_bytes:
             raise ValueError("the block does not decompress to the size that its head states")
-        content = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        content = _decompress(data)
         base = len(content) - head.payload_bytes
         opening = PAYLOAD + struct.pack(">I", head.payload_bytes)
         if content[base - len(opening) : base] != opening:
@@ -85,89 +85,103 @@ class Block:
         self._names = [
             tuple([self.streams[number].name for number in members]) for members in self.sets
         ]
-        self._content = content
-        self._kind = unpack(fields["kind"], BYTES)
-        self._connection = unpack(fields["connection"])
-        self._stream = unpack(fields["stream"])
-        self._opcode = unpack(fields["opcode"], BYTES) if "opcode" in fields else None
-        self._walls = _sums(unpack(fields["time"], SIGNED), fields["wall"])
-        skew = fields["mono"] - fields["wall"]
-        if "drift" in fields:
-            self._monos = list(map(add, self._walls, _sums(unpack(fields["drift"], SIGNED), skew)))
-        else:
-            self._monos = list(map(add, self._walls, repeat(skew)))
-        self._length = unpack(fields["length"])
-        self._payload_at = base
+        self.content = content
+        self.payload_at = base
+        self.kind = unpack(fields["kind"], BYTES)
+        self.connection = unpack(fields["connection"])
+        self.stream = unpack(fields["stream"])
+        self.wall = _number(fields["wall"])
+        self.mono = _number(fields["mono"])
+        self.time = unpack(fields["time"], SIGNED)
+        self.drift = unpack(fields["drift"], SIGNED) if "drift" in fields else None
+        self.opcode = unpack(fields["opcode"], BYTES) if "opcode" in fields else None
+        self.length = unpack(fields["length"])
         self._check(fields["seq"])
 
     def _check(self, seq: object) -> None:
-        n = self.head.count
         columns = (
-            self._kind,
-            self._connection,
-            self._stream,
-            self._walls,
-            self._monos,
-            self._length,
-            range(n) if self._opcode is None else self._opcode,
+            self.kind,
+            self.connection,
+            self.stream,
+            self.time,
+            self.drift,
+            self.opcode,
+            self.length,
         )
-        if any(len(column) != n for column in columns) or seq != self.head.first_seq:
+        n = self.head.count
+        if any(len(c) != n for c in columns if c is not None) or seq != self.head.first_seq:
             raise ValueError("the block and its head disagree")
-        if sum(self._length) != self.head.payload_bytes:
+        if sum(self.length) != self.head.payload_bytes:
             raise ValueError("the payloads are not as long as their lengths say")
-        connections = {0, *self.connections}
-        if max(self._stream) >= len(self.sets) or not connections.issuperset(self._connection):
+        sets, connections = distinct(self.stream), distinct(self.connection)
+        if not sets <= {*range(len(self.sets))} or not connections <= {0, *self.connections}:
             raise ValueError("a record names a stream or connection that is not defined")
+
+    def renumber(self, shift: int) -> None:
+        """Raise the number of each connection by so much; 0 stays none."""
+        self.connections = {i.number: i for i in renumbered(self.connections.values(), shift)}
+        self.connection = array("Q", [number and number + shift for number in self.connection])
 
     def messages(self, selection: Selection) -> Iterator[Message]:
         """The records that are wanted, in order."""
-        chosen = self._chosen(selection)
+        chosen = self.chosen(selection)
 
         def pick(column: Iterable[_T]) -> Iterable[_T]:
             return column if chosen is None else compress(column, chosen)
+
+        def entries(table: Mapping[int, _T] | Sequence[_T], column: array[int]) -> Iterable[_T]:
+            if is_constant(column):
+                return repeat(table[column[0]])
+            return map(table.__getitem__, pick(column))
 
         seq = self.head.first_seq
         venues = {0: ""} | {number: info.venue for number, info in self.connections.items()}
         rows = zip(
             pick(range(seq, seq + self.head.count)),
-            pick(self._walls),
-            pick(self._monos),
-            map(_KINDS.__getitem__, pick(self._kind)),
-            pick(self._connection),
-            map(venues.__getitem__, pick(self._connection)),
-            map(self._names.__getitem__, pick(self._stream)),
-            repeat(TEXT) if self._opcode is None else pick(self._opcode),
+            pick(self._walls()),
+            pick(self._monos()),
+            entries(_KINDS, self.kind),
+            repeat(self.connection[0]) if is_constant(self.connection) else pick(self.connection),
+            entries(venues, self.connection),
+            entries(self._names, self.stream),
+            repeat(TEXT) if self.opcode is None else pick(self.opcode),
             pick(self._payloads()),
             strict=False,
         )
-        # What Message._make does, without a Python call for each record.
-        return cast("Iterator[Message]", map(tuple.__new__, repeat(Message), rows))
+        return starmap(Message, rows)
+
+    def _walls(self) -> Iterator[int]:
+        return _sums(self.time, self.wall)
+
+    def _monos(self) -> Iterator[int]:
+        changes = self.time if self.drift is None else map(add, self.time, self.drift)
+        return _sums(changes, self.mono)
 
     def _payloads(self) -> Iterator[bytes]:
         """Each record's payload: read from the content like a file, which is faster than slices."""
-        content = BytesIO(self._content)
-        content.seek(self._payload_at)
-        return map(content.read, self._length)
+        content = BytesIO(self.content)
+        content.seek(self.payload_at)
+        return map(content.read, self.length)
 
-    def _chosen(self, selection: Selection) -> list[bool] | None:
+    def chosen(self, selection: Selection) -> list[bool] | None:
         """For each record whether it is wanted; None if all are."""
         tests: list[Iterable[bool]] = []
-        if selection.kinds is not None and not selection.kinds.issuperset(self._kind):
-            tests.append(map(selection.kinds.__contains__, self._kind))
+        if selection.kinds is not None and not distinct(self.kind) <= selection.kinds:
+            tests.append(map(selection.kinds.__contains__, self.kind))
         if selection.streams is not None:
             wanted = selection.streams
             numbers = {number for number, key in self.streams.items() if key in wanted}
             of_set = [not numbers.isdisjoint(members) for members in self.sets]
-            tests.append(map(of_set.__getitem__, self._stream))
+            tests.append(map(of_set.__getitem__, self.stream))
         if selection.start is not None and self.head.earliest < selection.start:
-            tests.append(map(selection.start.__le__, self._walls))
+            tests.append(map(selection.start.__le__, self._walls()))
         if selection.end is not None and self.head.latest >= selection.end:
-            tests.append(map(selection.end.__gt__, self._walls))
+            tests.append(map(selection.end.__gt__, self._walls()))
         return list(map(all, zip(*tests, strict=True))) if tests else None
 
     def batches(self, selection: Selection) -> Iterator[Batch]:
         """The runs of one kind, connection and time; of the selection, only the times count."""
-        keys = list(zip(self._kind, self._connection, self._walls, self._monos, strict=True))
+        keys = list(zip(self.kind, self.connection, self._walls(), self._monos(), strict=True))
         inner = compress(count(1), map(ne, keys, islice(keys, 1, None)))
         starts = [0, *inner]
         payloads = self._payloads()
@@ -187,24 +201,49 @@ class Block:
                 wall,
                 mono,
                 run,
-                None if self._opcode is None else self._opcode[start:end].tobytes(),
-                list(map(self._names.__getitem__, self._stream[start:end])),
+                None if self.opcode is None else self.opcode[start:end].tobytes(),
+                list(map(self._names.__getitem__, self.stream[start:end])),
             )
 
     def spans(self) -> dict[int, tuple[int, int]]:
         """The times of the first and the last message of each stream that has one."""
         spans: dict[int, tuple[int, int]] = {}
-        for kind, index, time in zip(self._kind, self._stream, self._walls, strict=True):
+        for kind, index, time in zip(self.kind, self.stream, self._walls(), strict=True):
             if kind == Kind.MESSAGE:
                 for number in self.sets[index]:
                     spans[number] = (spans.get(number, (time, time))[0], time)
         return spans
 
 
-def _sums(changes: array[int], start: int) -> list[int]:
-    sums = list(accumulate(changes, initial=start))
-    del sums[0]
+def renumbered(connections: Iterable[ConnectionInfo], shift: int) -> list[ConnectionInfo]:
+    """These connections, with numbers that are larger by so much."""
+    return [info._replace(number=info.number + shift) for info in connections]
+
+
+def _sums(changes: Iterable[int], start: int) -> Iterator[int]:
+    sums = accumulate(changes, initial=start)
+    next(sums)
     return sums
+
+
+_idle: list[zstandard.ZstdDecompressor] = []
+"""They are dear to make, and each serves one thread at a time."""
+
+
+def _decompress(data: bytes) -> bytes:
+    try:
+        decompressor = _idle.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor()
+    content = decompressor.decompress(data, allow_extra_data=False)
+    _idle.append(decompressor)
+    return content
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a time is not a number")
+    return value
 
 
 def _text(value: object) -> str:

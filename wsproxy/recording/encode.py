@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, chain
-from operator import sub
+from itertools import accumulate, chain, repeat
+from operator import mul, sub
 from typing import NamedTuple
 from zlib import crc32
 
@@ -20,7 +21,7 @@ import zstandard
 
 from wsproxy.errors import RecordingError
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, StreamKey
-from wsproxy.recording.columns import pack, signed, unsigned
+from wsproxy.recording.columns import distinct, pack, signed, unsigned
 from wsproxy.recording.frames import MAX_BLOCK_BYTES, BlockHead, Tally
 
 PAYLOAD = b"\x67payload\x5a"
@@ -31,11 +32,14 @@ LEVEL = 1
 
 
 class Encoded(NamedTuple):
-    """A BLOCK_HEAD and its BLOCK, ready to be appended to a part."""
+    """A BLOCK_HEAD and its BLOCK, ready to be appended to a part, and what the INDEX needs."""
 
     data: bytes
-    records: int
-    payload_bytes: int
+    head: BlockHead
+    spans: dict[int, tuple[int, int]]
+    """By stream number, the times of its first and its last message, wall clock, ns."""
+    kinds: dict[int, int]
+    """How many records of each kind."""
 
 
 class BlockEncoder:
@@ -44,12 +48,13 @@ class BlockEncoder:
     ``connections`` has to hold each connection, by number, before a batch of it is encoded.
     """
 
-    def __init__(self, identity: bytes) -> None:
+    def __init__(self, identity: bytes, level: int = LEVEL) -> None:
         self.connections = {0: ConnectionInfo(0, "", "")}
+        self.numbers: dict[StreamKey, int] = {}
+        """The number of each stream so far."""
         self._mark = identity[:4]
-        self._numbers: dict[StreamKey, int] = {}
         self._compressor = zstandard.ZstdCompressor(
-            level=LEVEL, write_checksum=True, write_content_size=True
+            level=level, write_checksum=True, write_content_size=True
         )
 
     def encode(self, batches: Sequence[Batch], first_seq: int) -> Encoded:
@@ -65,13 +70,14 @@ class BlockEncoder:
         payload_bytes = sum(lengths)
         connections = [batch.connection for batch in batches]
         numbers = sorted(set(connections) - {0})
-        tables = _Tables(self._numbers)
+        tables = _Tables(self.numbers)
         sets = self._sets(batches, counts, tables)
         if len(sets) != total:
             raise ValueError("a batch has more streams than payloads")
-        walls = [batch.wall_ns for batch in batches]
-        skews = [batch.mono_ns - batch.wall_ns for batch in batches]
+        starts, walls, skews = _instants(batches, starts)
 
+        kind = _spread([batch.kind for batch in batches], counts)
+        stream = unsigned(sets, len(tables.sets) - 1)
         fields: dict[str, object] = {
             "seq": first_seq,
             "wall": walls[0],
@@ -79,9 +85,9 @@ class BlockEncoder:
             "connections": {number: list(self.connections[number][1:]) for number in numbers},
             "streams": {number: list(key) for number, key in tables.streams.items()},
             "sets": tables.sets,
-            "kind": pack(_spread([batch.kind for batch in batches], counts)),
+            "kind": pack(kind),
             "connection": pack(_spread(connections, counts)),
-            "stream": pack(unsigned(sets, len(tables.sets))),
+            "stream": pack(stream),
             "time": pack(_changes(walls, starts, total)),
         }
         if skews.count(skews[0]) != len(skews):
@@ -90,6 +96,10 @@ class BlockEncoder:
         if opcodes.count(TEXT) != total:
             fields["opcode"] = pack(array("B", opcodes))
         fields["length"] = pack(unsigned(lengths, max(lengths)))
+
+        kinds = {value: kind.tobytes().count(value) for value in distinct(kind)}
+        if kinds.keys() != {Kind.MESSAGE}:
+            stream = _of_messages(stream, kind)
 
         content = _with_payload(fields, payloads, payload_bytes)
         block = self._compressor.compress(content)
@@ -104,9 +114,11 @@ class BlockEncoder:
             earliest=min(walls),
             latest=max(walls),
             connections=numbers,
-            streams=_tallies(batches, starts, sets, lengths, tables),
+            streams=_tallies(stream, lengths, tables),
+            has_keyframe=Kind.KEYFRAME in kinds,
         )
-        return Encoded(head.encode() + block, total, payload_bytes)
+        spans = _spans(stream, starts, walls, tables)
+        return Encoded(head.encode() + block, head, spans, kinds)
 
     def _sets(self, batches: Sequence[Batch], counts: list[int], tables: _Tables) -> list[int]:
         """For each record, the index of its set of streams."""
@@ -180,10 +192,31 @@ def _opcodes(batches: Sequence[Batch], counts: list[int]) -> bytes:
     return opcodes
 
 
+def _instants(
+    batches: Sequence[Batch], starts: list[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Where the time changes: which records, their wall clock, and how far mono is from it.
+
+    ``starts`` is the first record of each batch.
+    """
+    walls = [batch.wall_ns for batch in batches]
+    skews = [batch.mono_ns - batch.wall_ns for batch in batches]
+    if all(batch.times is None for batch in batches):
+        return starts, walls, skews
+    each = [batch.times or (batch.wall_ns,) for batch in batches]
+    counts = list(map(len, each))
+    records = [range(start, start + n) for start, n in zip(starts, counts, strict=True)]
+    return (
+        list(chain.from_iterable(records)),
+        list(chain.from_iterable(each)),
+        list(chain.from_iterable(map(repeat, skews, counts))),
+    )
+
+
 def _changes(values: list[int], starts: list[int], total: int) -> array[int]:
     """How each record's value differs from that of the record before; the first's is 0.
 
-    Within a batch nothing changes.
+    It changes only where ``starts`` says.
     """
     changes = [0] * total
     for start, change in zip(starts[1:], map(sub, values[1:], values), strict=True):
@@ -207,26 +240,47 @@ def _with_payload(fields: dict[str, object], payloads: list[bytes], payload_byte
     return b"".join((columns, *payloads))
 
 
-def _tallies(
-    batches: Sequence[Batch],
-    starts: list[int],
-    sets: list[int],
-    lengths: list[int],
-    tables: _Tables,
-) -> dict[int, Tally]:
+def _of_messages(stream: array[int], kind: array[int]) -> array[int]:
+    """The column of sets, but the empty set where a record is no message from the venue."""
+    return array(stream.typecode, map(mul, stream, map(Kind.MESSAGE.__eq__, kind)))
+
+
+def _tallies(of_messages: array[int], lengths: list[int], tables: _Tables) -> dict[int, Tally]:
     """What the block holds of each stream; only messages from the venue count."""
-    messages = Counter(sets)
+    messages = Counter(of_messages)
     sizes = [0] * len(tables.sets)
-    for index, length in zip(sets, lengths, strict=True):
+    for index, length in zip(of_messages, lengths, strict=True):
         sizes[index] += length
-    for batch, start in zip(batches, starts, strict=True):
-        if batch.kind != Kind.MESSAGE:
-            for record in range(start, start + len(batch.streams)):
-                messages[sets[record]] -= 1
-                sizes[sets[record]] -= lengths[record]
     tallies = dict.fromkeys(tables.streams, Tally(0, 0))
     for index, members in enumerate(tables.sets):
         for number in members:
             so_far = tallies[number]
             tallies[number] = Tally(so_far.messages + messages[index], so_far.size + sizes[index])
     return tallies
+
+
+def _spans(
+    of_messages: array[int], starts: list[int], walls: list[int], tables: _Tables
+) -> dict[int, tuple[int, int]]:
+    """The times of each stream's first and last message."""
+    records: dict[int, tuple[int, int]] = {}
+    for index, (first, last) in _ends(of_messages).items():
+        for number in tables.sets[index]:
+            first_so_far, last_so_far = records.get(number, (first, last))
+            records[number] = (min(first_so_far, first), max(last_so_far, last))
+
+    def time(record: int) -> int:
+        return walls[bisect_right(starts, record) - 1]
+
+    return {number: (time(first), time(last)) for number, (first, last) in records.items()}
+
+
+def _ends(column: array[int]) -> dict[int, tuple[int, int]]:
+    """Where each value stands for the first and for the last time."""
+    if column.typecode == "B":  # usual, and then a search is much faster than a dict
+        data = column.tobytes()
+        return {value: (data.find(value), data.rfind(value)) for value in set(data)}
+    places = range(len(column))
+    lasts = dict(zip(column, places, strict=True))
+    firsts = dict(zip(reversed(column), reversed(places), strict=True))
+    return {value: (firsts[value], last) for value, last in lasts.items()}

@@ -6,7 +6,7 @@ Readers pass over fields that they do not know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import cbor2
@@ -44,13 +44,63 @@ def unsubscribed(streams: Sequence[str]) -> bytes:
     return cbor2.dumps({"streams": list(streams)})
 
 
-def gap(streams: Sequence[str], why: str, since_ns: int, missed: int | None = None) -> bytes:
+def gap(
+    streams: Sequence[str],
+    why: str,
+    since_ns: int,
+    missed: int | None = None,
+    *,
+    last: int | None = None,
+    first: int | None = None,
+) -> bytes:
     """Messages of these streams may be missing between ``since_ns`` and the record's own time.
 
-    ``since_ns`` is wall clock; ``missed`` is how many messages, if that is known. No streams
-    means all streams of the record's connection or, without a connection, of the recording.
+    ``since_ns`` is wall clock; ``missed`` is how many messages, if that is known; ``last`` and
+    ``first`` are the venue's sequence numbers before and behind the gap, where it has them. No
+    streams means all streams of the record's connection or, without one, of the recording.
     """
-    return cbor2.dumps({"streams": list(streams), "why": why, "since": since_ns, "missed": missed})
+    fields = {"streams": list(streams), "why": why, "since": since_ns, "missed": missed}
+    if last is not None and first is not None:
+        fields |= {"last": last, "first": first}
+    return cbor2.dumps(fields)
+
+
+def attachment(
+    url: str, status: int, headers: Mapping[str, str], body: bytes, asked_ns: int
+) -> bytes:
+    """What an HTTP request gave: ``asked_ns`` is when it was sent, wall clock.
+
+    The record's own time is when the answer was complete, its streams are those it is meant for.
+    The caller leaves secrets out of URL and headers.
+    """
+    return cbor2.dumps(
+        {"url": url, "status": status, "headers": dict(headers), "asked": asked_ns, "body": body}
+    )
+
+
+def clock(offset_ns: int, error_ns: int | None, source: str) -> bytes:
+    """The clock that ``source`` names was ``offset_ns`` ahead of this machine's wall clock.
+
+    ``error_ns`` is how far off that may be, None where it is not known.
+    """
+    return cbor2.dumps({"offset": offset_ns, "error": error_ns, "source": source})
+
+
+def marker(text: str, who: str) -> bytes:
+    """A person's note: what it says, and who wrote it."""
+    return cbor2.dumps({"text": text, "who": who})
+
+
+def statistics(counters: Mapping[str, int | float]) -> bytes:
+    """Counters of the recorder, each since it began."""
+    return cbor2.dumps({"counters": dict(counters)})
+
+
+def deleted(part: int, first_seq: int, records: int, size: int, why: str) -> bytes:
+    """Retention deleted this part of the recording, which held so many records and bytes."""
+    return cbor2.dumps(
+        {"part": part, "seq": first_seq, "records": records, "bytes": size, "why": why}
+    )
 
 
 def read_event(payload: bytes) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The frames around the blocks: what zstd skips, and what a reader steers by.
 
-docs/recording-format.md is the specification; this file is sections 3 to 5 of it.
+docs/recording-format.md is the specification; this file is its sections 3 to 5.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cbor2
 
 from wsproxy.recording.columns import pack, unpack, unsigned
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major: readers of another one give up. Minor: additions that older readers pass over."""
 
 SKIPPABLE = 0x184D2A57
@@ -25,6 +25,7 @@ SEEK_TABLE = 0x184D2A5E
 
 HEAD = b"WSPH"
 BLOCK_HEAD = b"WSPB"
+INDEX = b"WSPI"
 
 MAX_BLOCK_BYTES = 64 << 20
 """A block is never larger than this, neither compressed nor decompressed."""
@@ -36,6 +37,8 @@ MAGIC = struct.pack("<I", SKIPPABLE)
 _CRC = struct.Struct("<I")
 _VERSION = struct.Struct("<HH")
 _BLOCK = struct.Struct("<4sIIIIIQIqq")
+_HAS_KEYFRAME = 1
+"""The only flag of a BLOCK_HEAD."""
 
 
 def frame(tag: bytes, body: bytes) -> bytes:
@@ -154,6 +157,8 @@ class BlockHead:
     """The numbers of the connections that its records belong to."""
     streams: Mapping[int, Tally]
     """By number, every stream that a record of the block names."""
+    has_keyframe: bool
+    """Whether one of its records is a keyframe."""
 
     def encode(self) -> bytes:
         """The BLOCK_HEAD frame."""
@@ -161,7 +166,7 @@ class BlockHead:
         tallies = [self.streams[number] for number in numbers]
         fixed = _BLOCK.pack(
             self.mark,
-            0,  # flags: none is defined in version 1.0
+            _HAS_KEYFRAME if self.has_keyframe else 0,
             self.block_bytes,
             self.content_bytes,
             self.block_crc,
@@ -187,7 +192,7 @@ class BlockHead:
         """
         if len(body) < _BLOCK.size:
             raise ValueError("the block's head is too short")
-        mark, _flags, block, content, crc, payload, seq, count, earliest, latest = (
+        mark, flags, block, content, crc, payload, seq, count, earliest, latest = (
             _BLOCK.unpack_from(body)
         )
         if max(block, content) > MAX_BLOCK_BYTES or payload > content or not count:
@@ -206,6 +211,7 @@ class BlockHead:
             latest=latest,
             connections=unpack(details["connections"]),
             streams=dict(zip(unpack(details["streams"]), tallies, strict=True)),
+            has_keyframe=bool(flags & _HAS_KEYFRAME),
         )
 
 

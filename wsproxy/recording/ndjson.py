@@ -11,6 +11,7 @@ from wsproxy.model import BINARY, Kind, Message, StreamKey
 from wsproxy.recording.events import read_event
 
 _encode = msgspec.json.Encoder().encode
+_TIMES = ("since", "asked")
 
 
 def line(message: Message) -> bytes:
@@ -38,12 +39,12 @@ def line(message: Message) -> bytes:
 def _payload(message: Message) -> tuple[str, object]:
     kind = message.kind
     try:
-        if kind in (Kind.MESSAGE, Kind.REQUEST):
+        if kind in (Kind.MESSAGE, Kind.REQUEST, Kind.KEYFRAME):
             if message.opcode != BINARY:
                 return "text", message.text
         elif isinstance(kind, Kind):
             event = read_event(message.payload)
-            return "event", {k: str(v) if k == "since" else v for k, v in event.items()}
+            return "event", {k: str(v) if k in _TIMES else v for k, v in event.items()}
     except (UnicodeDecodeError, RecordingError):
         pass  # the bytes themselves say it best
     return "base64", b64encode(message.payload).decode()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from wsproxy.errors import DamagedRecording, RecordingError
+from wsproxy.model import StreamKey
 from wsproxy.recording.decode import NOT_AS_SPECIFIED, Block
 from wsproxy.recording.frames import (
     BLOCK_HEAD,
     HEAD,
+    INDEX,
     MAGIC,
     PRELUDE,
     SEEK_TABLE,
@@ -24,8 +28,11 @@ from wsproxy.recording.frames import (
     checked_body,
     read_prelude,
 )
+from wsproxy.recording.index import Index
+from wsproxy.recording.seektable import TAIL_BYTES, last_frame
 
 _BLOCK_HEAD = re.compile(re.escape(MAGIC) + b"...." + BLOCK_HEAD, re.DOTALL)
+_SEEK_MAGIC = struct.pack("<I", SEEK_TABLE)
 _WINDOW = 1 << 20
 
 
@@ -63,6 +70,8 @@ class Part:
         """None where the file ends within it, or where it is damaged."""
         self._report = report
         self._mark: bytes | None = None
+        self._table: tuple[int, int] | None = None
+        """Size and CRC32 that the seek table must have, once the index told."""
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -94,8 +103,67 @@ class Part:
             lost = f"{before.next_seq} to {self.head.first_seq - 1}"
             self._report(self._damage(0, f"records {lost}, before this part, are lost"))
 
-    def places(self) -> Iterator[Place]:
-        """Find every block, in order, without decompressing any."""
+    @cached_property
+    def index(self) -> Index | None:
+        """What the part holds altogether; None where it was not closed in order, or is damaged.
+
+        Found from the end of the file: no block is read for it.
+        """
+        tail = self._pread(max(0, self.size - TAIL_BYTES), TAIL_BYTES)
+        offset = last_frame(tail, self.size)
+        if offset is None:
+            return None
+        try:
+            prelude, body = self._frame(offset)
+            if prelude.tag != INDEX:
+                raise self._damage(offset, "there is no index where the seek table says")
+            return self._read_index(offset, body)
+        except DamagedRecording as damage:
+            self._report(self._damage(offset, damage.why))
+            return None
+
+    def places(
+        self,
+        start: int | None = None,
+        end: int | None = None,
+        streams: Collection[StreamKey] | None = None,
+    ) -> Iterator[Place]:
+        """Find blocks, in order, without decompressing any.
+
+        Without arguments all, by a walk that notices whatever is wrong with the frames. Otherwise
+        those that may hold a record of ``start`` ≤ time < ``end`` (wall clock, ns) and of one of
+        the ``streams``, and some more: by the index, which leaves the others unread, or by the
+        walk where there is none.
+        """
+        wants_all = start is None and end is None and streams is None
+        if wants_all or self.index is None:
+            return self._walk()
+        return self._indexed(self.index, self.index.blocks(start, end, streams))
+
+    def place(self, number: int) -> Place | None:
+        """The block of this number in the index; None if it is damaged, once that is reported.
+
+        Raises LookupError if there is no such block.
+        """
+        if self.index is None:
+            raise LookupError(f"{self.path} has no index")
+        offset, seq = self.index.offsets[number], self.index.seqs[number]
+        try:
+            found = self._at(offset)
+            if not isinstance(found, Place) or found.head.first_seq != seq:
+                raise self._damage(offset, "the index promises another block")
+        except DamagedRecording as damage:
+            self._report(self._damage(offset, damage.why))
+            return None
+        return found
+
+    def _indexed(self, index: Index, numbers: Iterable[int]) -> Iterator[Place]:
+        yield from filter(None, map(self.place, numbers))
+        if self.head is not None:
+            self.next_seq = self.head.first_seq + index.records
+
+    def _walk(self) -> Iterator[Place]:
+        """Find every block by reading every frame."""
         offset = search_from = self._begin
         while offset < self.size:
             try:
@@ -172,14 +240,35 @@ class Part:
         if len(magic) == 8:
             number, size = struct.unpack("<II", magic)
             if number == SEEK_TABLE:
-                return self._within(offset, offset + 8 + size)
+                return self._seek_table(offset, 8 + size)
         prelude, body = self._frame(offset)
         block = offset + PRELUDE.size + prelude.rest
         if prelude.tag != BLOCK_HEAD:
+            if prelude.tag == INDEX:
+                self._read_index(offset, body)
             return block
         place = Place(offset, block, self._block_head(offset, body))
         self._within(offset, place.end)
         return place
+
+    def _read_index(self, offset: int, body: bytes) -> Index:
+        try:
+            index = Index.decode(body)
+        except NOT_AS_SPECIFIED as error:
+            raise self._damage(offset, f"the index is not as it should be: {error}") from None
+        self._table = (index.seek_table_bytes, index.seek_table_crc)
+        return index
+
+    def _seek_table(self, offset: int, size: int) -> int:
+        """The end of the seek table, which has no checksum but that in the index before it."""
+        if self._table is None:
+            return self._within(offset, offset + size)
+        expected, crc = self._table
+        if size == expected:
+            end = self._within(offset, offset + size)
+            if crc32(self._pread(offset, size)) == crc:
+                return end
+        raise self._damage(offset, "the seek table is not the one that the index knows")
 
     def _block_head(self, offset: int, body: bytes) -> BlockHead:
         try:
@@ -196,7 +285,7 @@ class Part:
         """The frame of wsproxy's own at this offset; raises as ``_at`` does."""
         data = self._pread(offset, PRELUDE.size)
         if len(data) < PRELUDE.size:
-            if not data.startswith(MAGIC) and not MAGIC.startswith(data):
+            if data[:4] not in (MAGIC[: len(data)], _SEEK_MAGIC[: len(data)]):
                 raise self._damage(offset, "no frame begins here")
             raise self._cut(offset)
         try:

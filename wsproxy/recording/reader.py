@@ -1,49 +1,44 @@
-"""Reads a recording: what it holds, its messages, and its batches as they arrived.
+"""The library's face: a recording, or several as one, and ways to iterate over what they hold.
 
-Memory stays bounded by one block, however large the recording is.
+Memory stays bounded by one block of each recording that is read at once, however large they are.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, reduce
+from heapq import merge
+from itertools import chain, pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from wsproxy.errors import DamagedRecording, RecordingError
 from wsproxy.model import Batch, ConnectionInfo, Kind, Message, StreamKey
 from wsproxy.recording.decode import Block, Selection
-from wsproxy.recording.frames import Tally
-from wsproxy.recording.part import Part, Place
+from wsproxy.recording.heap import keep_buffers
+from wsproxy.recording.source import Source
+from wsproxy.recording.state import States, states_at
+from wsproxy.recording.summary import StreamInfo, earlier, later
 from wsproxy.recording.times import Moment, moment
-from wsproxy.recording.writer import PART_SUFFIX
 
-_PART_NAME = re.compile(r"\d{6,}" + re.escape(PART_SUFFIX))
+if TYPE_CHECKING:
+    from wsproxy.recording.blocks import Columns
+
+_T = TypeVar("_T")
 
 Streams = StreamKey | str | Iterable[StreamKey | str]
 """One stream or several; text is ``venue:name``, or a name alone, at whichever venue."""
-
-
-class StreamInfo(NamedTuple):
-    """What a recording holds of a stream. Only messages from the venue count."""
-
-    messages: int
-    bytes: int
-    """Of the payloads; a message of several streams counts for each."""
-    first: int | None
-    last: int | None
-    """Wall clock of the first and the last message, ns; None where there is none."""
 
 
 class RecordingInfo(NamedTuple):
     """What a recording holds altogether."""
 
     path: Path
+    """Of several recordings: the first."""
     parts: int
     disk_bytes: int
     raw_bytes: int
@@ -54,11 +49,13 @@ class RecordingInfo(NamedTuple):
     """The earliest and the latest time, wall clock, ns; None where there are no records."""
     connections: tuple[ConnectionInfo, ...]
     venues: tuple[str, ...]
+    kinds: Mapping[int, int] | None
+    """How many records of each kind; None where a part was not closed in order (or is still
+    being written): only reading tells."""
     cut: int
     """Bytes of blocks that were begun and never finished: what a kill leaves behind."""
     damage: tuple[DamagedRecording, ...]
-    """What was found damaged so far: in the frames around the blocks always, within a block once
-    that was read."""
+    """What was found damaged so far. What was read only by its index may have more."""
 
     @property
     def duration(self) -> int:
@@ -66,68 +63,83 @@ class RecordingInfo(NamedTuple):
         return 0 if self.first is None or self.last is None else self.last - self.first
 
 
-def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Recording:
-    """A recording: a directory of parts, or one part.
-
-    With ``damaged="raise"``, iterating over damaged bytes raises DamagedRecording once everything
-    before them was given; with ``"skip"`` it goes on with the next good block, and
-    ``Recording.info.damage`` says what was passed over. Either way a last block that was never
-    finished is the end, and ``info.cut`` says how many bytes it has.
+def open(
+    path: str | Path | Iterable[str | Path],
+    *,
+    damaged: Literal["raise", "skip"] = "raise",
+    states: States | None = None,
+) -> Recording:
+    """Open one recording, or several as one: ``wsproxy.open``, which also knows the ``states``.
 
     Raises RecordingError if there is no recording.
     """
-    path = Path(path)
-    if not path.exists():
-        raise RecordingError(f"{path} does not exist")
-    parts = [path]
-    if path.is_dir():
-        found = [file for file in path.iterdir() if _PART_NAME.fullmatch(file.name)]
-        parts = sorted(found, key=lambda file: int(file.name.removesuffix(PART_SUFFIX)))
-        if not parts:
-            raise RecordingError(f"{path} holds no recording (no files named 000001{PART_SUFFIX})")
-    recording = Recording(path, parts, skip_damage=damaged == "skip")
-    with suppress(DamagedRecording), Part(parts[0], recording.note):
-        pass  # what is no recording is said at once; damage when it is met
-    return recording
+    keep_buffers()
+    paths = [path] if isinstance(path, str | Path) else path
+    sources = [Source(Path(path), skip_damage=damaged == "skip") for path in paths]
+    if not sources:
+        raise RecordingError("no recording was named")
+    return Recording(sources, states)
 
 
 class Recording:
-    """A recording that was opened with ``open``. What it says was counted when first asked."""
+    """A recording, or several, that were opened with ``open``.
 
-    def __init__(self, path: Path, parts: list[Path], *, skip_damage: bool) -> None:
-        self.path = path
-        self._parts = parts
-        self._skip_damage = skip_damage
-        self._damage: dict[tuple[str, int], DamagedRecording] = {}
+    Several are merged by time, then by sequence number, then as they were named. Sequence numbers
+    stay those of each recording, and only tell the order within it. Connection numbers would
+    collide, so those of each recording are raised by the largest number of the recordings named
+    before it. The monotonic clocks of different runs have nothing in common: those of all
+    recordings but the first are shifted so that they tell the time that passed by the wall clock.
+
+    What it says of itself was counted when first asked.
+    """
+
+    def __init__(self, sources: Sequence[Source], states: States | None) -> None:
+        self.path = sources[0].path
+        """Of several recordings: the first."""
+        self._sources = sources
+        self._states = states
+        for before, source in pairwise(sources):
+            taken = before.summary.connections
+            source.first_connection = before.first_connection + max(taken, default=0)
+            source.mono_shift = _skew(source) - _skew(sources[0])
 
     @property
     def info(self) -> RecordingInfo:
         """What the recording holds altogether; damage does not raise here."""
-        summary = self._summary
-        connections = tuple(summary.connections.values())
+        summaries = [source.summary for source in self._sources]
+        connections = tuple(self.connections.values())
+        named = chain.from_iterable(summary.venues for summary in summaries)
+        kinds = [summary.kinds for summary in summaries]
         return RecordingInfo(
             path=self.path,
-            parts=len(self._parts),
-            disk_bytes=summary.disk_bytes,
-            raw_bytes=summary.raw_bytes,
-            records=summary.records,
-            first=summary.first,
-            last=summary.last,
+            parts=sum(summary.parts for summary in summaries),
+            disk_bytes=sum(summary.disk_bytes for summary in summaries),
+            raw_bytes=sum(summary.raw_bytes for summary in summaries),
+            records=sum(summary.records for summary in summaries),
+            first=reduce(earlier, [summary.first for summary in summaries]),
+            last=reduce(later, [summary.last for summary in summaries]),
             connections=connections,
-            venues=tuple(dict.fromkeys([*summary.venues, *(c.venue for c in connections)])),
-            cut=summary.cut,
-            damage=tuple(self._damage.values()),
+            venues=tuple(dict.fromkeys([*named, *(c.venue for c in connections)])),
+            kinds=None if None in kinds else sum(filter(None, kinds), Counter()),
+            cut=sum(summary.cut for summary in summaries),
+            damage=tuple(chain.from_iterable(s.damage.values() for s in self._sources)),
         )
 
     @property
     def streams(self) -> dict[StreamKey, StreamInfo]:
         """Every stream that a record names, in the order in which they first occur."""
-        return dict(self._summary.streams)
+        streams: dict[StreamKey, StreamInfo] = {}
+        for source in self._sources:
+            for key, info in source.summary.streams.items():
+                streams[key] = streams[key].plus(info) if key in streams else info
+        return streams
 
     @property
     def connections(self) -> dict[int, ConnectionInfo]:
         """Every connection that a record belongs to, by number."""
-        return dict(self._summary.connections)
+        return {
+            number: info for source in self._sources for number, info in source.connections.items()
+        }
 
     def messages(
         self,
@@ -144,14 +156,8 @@ class Recording:
 
         Raises RecordingError if a stream does not occur, ConfigError if a time is none.
         """
-        selection = Selection(
-            kinds=None if kinds is None else frozenset(kinds),
-            streams=None if streams is None else self._resolve(streams),
-            start=self._moment(start),
-            end=self._moment(end),
-        )
-        blocks = self._blocks(selection)
-        return chain.from_iterable(block.messages(selection) for block in blocks)
+        selection = self._selection(streams, start, end, kinds)
+        return self._merged(selection, Block.messages, key=attrgetter("time", "seq"))
 
     def batches(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[Batch]:
         """Records of every kind known, together where they arrived together.
@@ -159,46 +165,122 @@ class Recording:
         A batch is a run of records of equal kind, connection and time; ``start`` and ``end`` as
         with ``messages``.
         """
-        selection = Selection(start=self._moment(start), end=self._moment(end))
-        blocks = self._blocks(selection)
-        return chain.from_iterable(block.batches(selection) for block in blocks)
+        selection = self._selection(None, start, end, None)
+        return self._merged(selection, Block.batches, key=attrgetter("wall_ns"))
 
-    def note(self, damage: DamagedRecording) -> None:
-        """Keep this damage for ``info``, and raise it unless damage is to be skipped."""
-        self._remember(damage)
-        if not self._skip_damage:
-            raise damage
+    def blocks(
+        self,
+        streams: Streams | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        kinds: Iterable[int] | None = (Kind.MESSAGE,),
+    ) -> Iterator[Columns]:
+        """The records that ``messages`` gives, as numpy columns, a block of the recording at once.
 
-    def _remember(self, damage: DamagedRecording) -> None:
-        self._damage.setdefault((damage.path, damage.offset), damage)
+        Several recordings take turns by the time of each block's first record.
 
-    def _blocks(self, selection: Selection) -> Iterator[Block]:
-        """The blocks that may hold wanted records."""
-        before: Part | None = None
-        for path in self._parts:
-            with Part(path, self.note) as part:
-                part.follow(before)
-                streams: dict[int, StreamKey] = {}
-                for place in part.places():
-                    if not selection.overlaps(place.head):
-                        continue
-                    if selection.streams is not None and not any(
-                        number not in streams or streams[number] in selection.streams
-                        for number in place.head.streams
-                    ):
-                        continue
-                    block = part.load(place)
-                    if block is not None:
-                        streams.update(block.streams)
-                        yield block
-                before = part
+        Raises RecordingError if numpy is not there; otherwise as ``messages``.
+        """
+        try:
+            from wsproxy.recording.blocks import columns
+        except ImportError:
+            raise RecordingError("blocks need numpy: pip install 'wsproxy[numpy]'") from None
+        selection = self._selection(streams, start, end, kinds)
+        return self._merged(selection, columns, key=lambda block: int(block.time[0]))
 
-    def _moment(self, value: Moment | None) -> int | None:
-        return None if value is None else moment(value, self._summary.first or 0)
+    def state_at(self, time: Moment, streams: Streams | None = None) -> dict[StreamKey, bytes]:
+        """What a client that joins then has to be told first, by stream, as the venue spells it.
 
-    def _resolve(self, streams: Streams) -> frozenset[StreamKey]:
+        It comes of all records before ``time``: the stream's last keyframe, and its messages
+        since. ``messages(start=time)`` goes on from there. Streams of which nothing is known
+        then, and those that tell a late joiner nothing, are left out.
+
+        Raises RecordingError if a stream does not occur, ConfigError if a time is none.
+        """
+        if self._states is None:
+            raise RecordingError(f"open {self.path} with wsproxy.open: it knows the venues' states")
+        before = self._moment(time)
+        wanted = self.resolve(streams) if streams is not None else frozenset(self.streams)
+        known: dict[StreamKey, bytes] = {}
+        for source in self._by_time:
+            held = source.summary.streams
+            here = wanted.intersection(held)
+            states = states_at(source, before, here, self._states)
+            for key in here - states.keys():
+                if _is_before(held[key].first, before):
+                    known.pop(key, None)  # what an earlier recording knew is not true any more
+            known |= states
+        return known
+
+    def _selection(
+        self,
+        streams: Streams | None,
+        start: Moment | None,
+        end: Moment | None,
+        kinds: Iterable[int] | None,
+    ) -> Selection:
+        return Selection(
+            kinds=None if kinds is None else frozenset(kinds),
+            streams=None if streams is None else self.resolve(streams),
+            start=None if start is None else self._moment(start),
+            end=None if end is None else self._moment(end),
+        )
+
+    def _merged(
+        self,
+        selection: Selection,
+        read: Callable[[Block, Selection], Iterator[_T]],
+        key: Callable[[_T], Any],
+    ) -> Iterator[_T]:
+        """What ``read`` gives of all blocks that may hold wanted records, in order."""
+
+        def of_block(block: Block) -> Iterator[_T]:
+            return read(block, selection)
+
+        def of(source: Source) -> Iterator[_T]:
+            return chain.from_iterable(map(of_block, source.blocks(selection)))
+
+        def of_all(sources: list[Source]) -> Iterator[_T]:
+            if len(sources) == 1:
+                return of(sources[0])
+            as_named = sorted(sources, key=self._sources.index)
+            return merge(*map(of, as_named), key=key)
+
+        if len(self._sources) == 1:
+            return of(self._sources[0])
+        return chain.from_iterable(map(of_all, self._groups))
+
+    @cached_property
+    def _by_time(self) -> list[Source]:
+        """The recordings that hold records, by their first."""
+        return sorted(
+            (source for source in self._sources if source.summary.records),
+            key=lambda source: source.summary.first or 0,
+        )
+
+    @property
+    def _groups(self) -> list[list[Source]]:
+        """The recordings, together where they overlap in time: only those have to be merged."""
+        groups: list[list[Source]] = []
+        end = 0
+        for source in self._by_time:
+            first, last = source.summary.first or 0, source.summary.last or 0
+            if groups and first <= end:
+                groups[-1].append(source)
+            else:
+                groups.append([source])
+            end = max(end, last)
+        return groups
+
+    def _moment(self, value: Moment) -> int:
+        is_absolute = isinstance(value, int | datetime)
+        first = None if is_absolute else reduce(earlier, [s.summary.first for s in self._sources])
+        return moment(value, first or 0)
+
+    def resolve(self, streams: Streams) -> frozenset[StreamKey]:
+        """The keys of these streams; raises RecordingError if one does not occur."""
         wanted = [streams] if isinstance(streams, StreamKey | str) else streams
-        known = self._summary.streams
+        known = self.streams
         keys: set[StreamKey] = set()
         for stream in wanted:
             text = str(stream)
@@ -212,80 +294,15 @@ class Recording:
             keys |= found
         return frozenset(keys)
 
-    @cached_property
-    def _summary(self) -> _Summary:
-        summary = _Summary()
-        before: Part | None = None
-        for path in self._parts:
-            with Part(path, self._remember) as part:
-                part.follow(before)
-                summary.add(part)
-                before = part
-        return summary
+
+def _skew(source: Source) -> int:
+    """How far the wall clock was ahead of the monotonic one when the recording began."""
+    began = source.summary.began
+    return 0 if began is None else began.wall_ns - began.mono_ns
 
 
-@dataclass
-class _Summary:
-    """What the heads of all blocks say, and the few blocks that complete it."""
-
-    disk_bytes: int = 0
-    raw_bytes: int = 0
-    records: int = 0
-    cut: int = 0
-    first: int | None = None
-    last: int | None = None
-    venues: list[str] = field(default_factory=list)
-    connections: dict[int, ConnectionInfo] = field(default_factory=dict)
-    streams: dict[StreamKey, StreamInfo] = field(default_factory=dict)
-
-    def add(self, part: Part) -> None:
-        """Count a part in."""
-        if part.head is not None:
-            self.venues.extend(part.head.venues)
-        names: dict[int, StreamKey] = {}
-        firsts: dict[int, Place] = {}
-        lasts: dict[int, Place] = {}
-        for place in part.places():
-            head = place.head
-            self.records += head.count
-            self.raw_bytes += head.payload_bytes
-            self.first = head.earliest if self.first is None else min(self.first, head.earliest)
-            self.last = head.latest if self.last is None else max(self.last, head.latest)
-            if not (
-                names.keys() >= head.streams.keys()
-                and self.connections.keys() >= set(head.connections)
-            ):
-                block = part.load(place)
-                if block is not None:
-                    names.update(block.streams)
-                    self.connections.update(block.connections)
-            for number, tally in head.streams.items():
-                if number in names:
-                    self._count(names[number], tally)
-                if tally.messages:
-                    firsts.setdefault(number, place)
-                    lasts[number] = place
-        for place in {p.offset: p for p in (*firsts.values(), *lasts.values())}.values():
-            block = part.load(place)
-            if block is not None:
-                self._add_times(block)
-        self.disk_bytes += part.size
-        self.cut += part.cut
-
-    def _count(self, key: StreamKey, tally: Tally) -> None:
-        so_far = self.streams.get(key, StreamInfo(0, 0, None, None))
-        self.streams[key] = so_far._replace(
-            messages=so_far.messages + tally.messages, bytes=so_far.bytes + tally.size
-        )
-
-    def _add_times(self, block: Block) -> None:
-        for number, (first, last) in block.spans().items():
-            key = block.streams[number]
-            so_far = self.streams[key]
-            self.streams[key] = so_far._replace(
-                first=first if so_far.first is None else min(first, so_far.first),
-                last=last if so_far.last is None else max(last, so_far.last),
-            )
+def _is_before(time: int | None, other: int) -> bool:
+    return time is not None and time < other
 
 
 def _suggestion(text: str, known: Iterable[StreamKey]) -> str:

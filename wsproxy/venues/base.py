@@ -8,8 +8,10 @@ hub. Streams are named by text in the venue's own words (``btcusdt@trade``,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
+
+from wsproxy.config import Mirror
 
 
 class Numbered(NamedTuple):
@@ -30,6 +32,8 @@ class Fact(NamedTuple):
     source: str
     confirmed: str
     """ISO date."""
+    about: tuple[str, ...] = ()
+    """The fields of the profile whose values this is the source of."""
 
 
 class Rate(NamedTuple):
@@ -39,9 +43,26 @@ class Rate(NamedTuple):
     period_ns: int
 
 
+class Heartbeat(NamedTuple):
+    """A text message that the venue wants when it has been sent nothing for ``idle_ns``."""
+
+    payload: bytes
+    idle_ns: int
+
+
+class Pings(NamedTuple):
+    """WebSocket pings, ``every_ns`` apart; each wants its pong within ``patience_ns``."""
+
+    every_ns: int
+    patience_ns: int
+
+
+_SECOND_NS = 1_000_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A venue's limits and habits. ``None`` means that none is published."""
+    """A venue's limits and habits. ``None`` means that none is published, or that it has none."""
 
     name: str
     """As on the command line and in paths: ``binance``."""
@@ -61,6 +82,51 @@ class Profile:
     max_message_bytes: int
     facts: tuple[Fact, ...]
 
+    # How much, how often.
+    connections: int | None = None
+    """Connections at once, per IP address."""
+    characters_per_connection: int | None = None
+    """All names of subscribed streams together."""
+    bytes_per_request: int | None = None
+    requests_per_ip: Rate | None = None
+    """Frames from the client in any window, all connections of an IP address together."""
+    operations: Rate | None = None
+    """Subscribe and unsubscribe requests in any window, per connection."""
+
+    # How long.
+    first_subscription_ns: int | None = None
+    """A connection has to ask for something within so long."""
+    idle_ns: int | None = None
+    """A connection that holds no subscription for so long is closed."""
+    max_age_ns: int | None = None
+    """The venue closes a connection of this age."""
+    rotate_ns: int | None = None
+    """The age at which a connection is replaced: before the venue closes it."""
+    first_data_ns: int = 30 * _SECOND_NS
+    """A stream that was granted and has delivered nothing for so long is worth a warning."""
+
+    # What "too fast" looks like, and what it costs.
+    too_fast: frozenset[int] = frozenset({1008, 418, 429})
+    """Close codes, and HTTP statuses of a refused handshake."""
+    penalty_ns: int = 60 * _SECOND_NS
+    """For so long nothing is tried after that, unless the venue says how long."""
+
+    # Where streams go.
+    fill: Literal["pack", "spread"] = "pack"
+    """Fill one connection before the next, or keep all connections equally full."""
+    hot_rate: int = 5_000
+    """Messages a second on one connection from which on streams are moved to others."""
+    mirrors: tuple[Mirror, ...] = ()
+    """In the order in which they are tried."""
+    private_hosts: tuple[tuple[str, str], ...] = ()
+    """Beginnings of private addresses that live elsewhere, and where: scheme, host and port."""
+
+    # Signs of life.
+    heartbeat: Heartbeat | None = None
+    """What we send. (WebSocket pings are always answered.)"""
+    pings: Pings | None = None
+    """What the venue sends, and so what clients of the proxy get."""
+
 
 # --- what a client wants -----------------------------------------------------------------------
 
@@ -72,11 +138,16 @@ class Request:
     ``streams`` are canonical names, without repetitions. A ``query`` asks for no stream (a list,
     a property, a ping, or nonsense that earns an error). ``tag`` is the session's own: the
     client's id, what to answer. Requests of one client are answered in order.
+
+    A ``private`` request authenticates or trades: it is refused, or passed on as it came over a
+    connection of the client's own to the venue's ``address``, a path with its query; ``streams``
+    are then those that the address names already. It may hold secrets.
     """
 
-    kind: Literal["subscribe", "unsubscribe", "query"]
+    kind: Literal["subscribe", "unsubscribe", "query", "private"]
     streams: tuple[str, ...] = ()
-    tag: object = None
+    tag: object = field(default=None, repr=False)
+    address: str = field(default="", repr=False)
 
 
 class Session(Protocol):
@@ -135,9 +206,17 @@ class Denied(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """The venue says something to everybody on the connection (a shutdown, for instance)."""
+    """The venue says something to everybody on the connection."""
 
     what: str
+    is_leaving: bool = False
+    """It will close the connection soon: time for another."""
+
+
+class Asked(NamedTuple):
+    """The venue wants this answer at once, or it takes the connection for dead."""
+
+    reply: bytes
 
 
 class Unknown(NamedTuple):
@@ -146,7 +225,32 @@ class Unknown(NamedTuple):
     why: str
 
 
-Reading = Data | Acknowledged | Holding | Denied | Notice | Unknown
+Reading = Data | Acknowledged | Holding | Denied | Notice | Asked | Unknown
+
+
+class Snapshot(NamedTuple):
+    """The message states the stream's content afresh."""
+
+
+class Span(NamedTuple):
+    """The venue's own numbers of what the message covers; they grow along the stream.
+
+    ``gapless`` promises that the next message's ``first`` is ``last`` + 1.
+    """
+
+    first: int
+    last: int
+    gapless: bool
+
+
+class Same(NamedTuple):
+    """The stream has no numbers: of two connections, equal identities are the same message."""
+
+    identity: bytes
+
+
+Mark = Snapshot | Span | Same
+"""How a message is recognised on another connection that carries the same stream."""
 
 
 class State(Protocol):
@@ -157,6 +261,9 @@ class State(Protocol):
 
     def snapshot(self) -> Body | None:
         """The stream's state now, spelled as the venue spells it; None if nothing is known."""
+
+    def same(self, other: State) -> bool:
+        """Whether both tell a late joiner the same, however differently they came to it."""
 
 
 class Venue(Protocol):
@@ -206,6 +313,12 @@ class Venue(Protocol):
         Streams with different endpoints never share a connection.
         """
 
+    def group(self, stream: str) -> str | None:
+        """What this stream has in common with variants that its messages do not tell it from.
+
+        At most one stream of a group is on a connection. None where messages name all there is.
+        """
+
     def batches(self, streams: Sequence[str]) -> list[tuple[str, ...]]:
         """These streams cut into as few requests as the venue allows, order kept."""
 
@@ -224,6 +337,15 @@ class Venue(Protocol):
 
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """The streams that messages with this key carry on a connection of this endpoint."""
+
+    def mark(self, payload: bytes, stream: str) -> Mark:
+        """Recognise a message of this stream on any connection of its endpoint.
+
+        Never raises: what cannot be understood is the same as its equal.
+        """
+
+    def sequence(self, payload: bytes) -> int | None:
+        """The message's number in a count of all messages of its connection, if there is one."""
 
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message of the venue, slowly. Never raises."""

@@ -15,23 +15,31 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wsproxy.config import Mirror
 from wsproxy.venues.base import (
     Acknowledged,
     Body,
     Data,
     Denied,
     Fact,
+    Mark,
     Notice,
+    Pings,
     Profile,
     Rate,
     Reading,
+    Session,
     State,
     Unknown,
 )
+from wsproxy.venues.binance_marks import mark
+from wsproxy.venues.binance_private import API_HOST, API_PATH, BinanceApiSession
 from wsproxy.venues.binance_session import MICROSECONDS, BinanceSession, is_stream, shown
 from wsproxy.venues.jsontext import BAD_JSON
 
 _SECOND = 1_000_000_000
+_HOUR = 3600 * _SECOND
+_REQUEST_BYTES = 4096
 _DOCS = "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams"
 
 PROFILE = Profile(
@@ -45,33 +53,80 @@ PROFILE = Profile(
     silence_ns=60 * _SECOND,
     keepalive=None,
     max_message_bytes=16 * 1024 * 1024,
+    bytes_per_request=_REQUEST_BYTES,
+    max_age_ns=24 * _HOUR,
+    rotate_ns=23 * _HOUR,
+    penalty_ns=120 * _SECOND,
+    mirrors=(
+        Mirror("wss://stream.binance.com:443", 1),
+        Mirror("wss://data-stream.binance.vision", 1),
+    ),
+    private_hosts=((API_PATH, API_HOST),),
+    pings=Pings(every_ns=20 * _SECOND, patience_ns=60 * _SECOND),
     facts=(
-        Fact("at most 1024 streams per connection", _DOCS, "2026-09-24"),
+        Fact(
+            "the same streams at stream.binance.com, ports 9443 and 443, and, market data only, "
+            "at data-stream.binance.vision",
+            _DOCS,
+            "2026-09-24",
+            ("mirrors",),
+        ),
+        Fact(
+            "at most 1024 streams per connection", _DOCS, "2026-09-24", ("streams_per_connection",)
+        ),
         Fact(
             "at most 5 messages per second from the client, pings and pongs counted; "
             "beyond that close 1008, and bans for repetition",
             _DOCS,
             "2026-09-24",
+            ("requests", "too_fast"),
         ),
         Fact(
             "that limit is a strict window without burst: 250 ms apart works, 220 ms does not",
             "https://github.com/QuantConnect/Lean/issues/5583",
             "2026-09-17",
+            ("requests",),
         ),
-        Fact("at most 300 connection attempts per 5 minutes and IP address", _DOCS, "2026-09-24"),
-        Fact("the server pings every 20 s and wants the pong within 60 s", _DOCS, "2026-09-24"),
-        Fact("a connection lives for 24 h at most", _DOCS, "2026-09-24"),
+        Fact(
+            "who goes on after close 1008 is shut out for about 2 minutes",
+            "https://github.com/nautechsystems/nautilus_trader/issues/5012",
+            "2026-09-17",
+            ("penalty_ns",),
+        ),
+        Fact(
+            "at most 300 connection attempts per 5 minutes and IP address",
+            _DOCS,
+            "2026-09-24",
+            ("connects",),
+        ),
+        Fact(
+            "the server pings every 20 s and wants the pong within 60 s",
+            _DOCS,
+            "2026-09-24",
+            ("pings", "silence_ns"),
+        ),
+        Fact(
+            "a connection lives for 24 h at most; it is replaced an hour before",
+            _DOCS,
+            "2026-09-24",
+            ("max_age_ns", "rotate_ns"),
+        ),
+        Fact(
+            "orders and accounts are at ws-api.binance.com, /ws-api/v3",
+            "https://developers.binance.com/docs/binance-spot-api-docs/websocket-api",
+            "2026-09-24",
+            ("private_hosts",),
+        ),
         Fact("serverShutdown is announced, without a fixed lead time", _DOCS, "2026-06-09"),
         Fact(
-            "no limit of streams per SUBSCRIBE is published; client libraries send 100 to 250",
+            "no limit of streams or bytes per SUBSCRIBE is published; client libraries send 100 "
+            "to 250 streams, about 4 KB",
             "https://github.com/nautechsystems/nautilus_trader",
             "2026-09-17",
+            ("streams_per_request", "bytes_per_request"),
         ),
     ),
 )
-
-_REQUEST_BYTES = 4096
-"""No frame limit is published; requests that are in use in the field stay near this size."""
 
 _SHUTDOWN = "!serverShutdown"
 
@@ -105,8 +160,10 @@ class Binance:
 
     profile = PROFILE
 
-    def session(self, path: str, query: str) -> BinanceSession:
-        """A client of ``/ws`` or ``/stream``; raises PathRefused for any other address."""
+    def session(self, path: str, query: str) -> Session:
+        """A client of ``/ws``, ``/stream`` or the trading API; raises PathRefused for others."""
+        if path.startswith(API_PATH):
+            return BinanceApiSession(f"{path}?{query}" if query else path)
         return BinanceSession(path, query)
 
     def render(self, payload: bytes, view: str, wanted: frozenset[str] | None) -> Body:
@@ -143,6 +200,10 @@ class Binance:
     def endpoint(self, stream: str) -> str:
         """The combined endpoint, with the time unit that the stream's name asks for."""
         return "/stream" + MICROSECONDS if stream.endswith(MICROSECONDS) else "/stream"
+
+    def group(self, stream: str) -> str | None:
+        """None: on a combined connection each message names its stream in full."""
+        return None
 
     def batches(self, streams: Sequence[str]) -> list[tuple[str, ...]]:
         """At most 200 streams, and as many as fit into 4 KiB, a request."""
@@ -187,6 +248,14 @@ class Binance:
         except UnicodeDecodeError:
             return ()
 
+    def mark(self, payload: bytes, stream: str) -> Mark:
+        """Update and trade numbers; other streams have none."""
+        return mark(payload, stream)
+
+    def sequence(self, payload: bytes) -> int | None:
+        """None: Binance does not count the messages of a connection."""
+        return None
+
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message, by decoding it."""
         try:
@@ -194,7 +263,7 @@ class Binance:
         except BAD_JSON as error:
             return Unknown(f"not a message of Binance: {error}")
         if message.stream == _SHUTDOWN or message.event == "serverShutdown":
-            return Notice("the server will shut down")
+            return Notice("the server will shut down", is_leaving=True)
         if message.stream is not None and message.data is not msgspec.UNSET:
             return Data((_hub_name(message.stream, endpoint),))
         request_id = message.id if isinstance(message.id, int) else None

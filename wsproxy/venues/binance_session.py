@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import msgspec
 
 from wsproxy.venues.base import Body, PathRefused, Request
+from wsproxy.venues.binance_private import is_listen_key, is_private_address, is_private_request
 from wsproxy.venues.jsontext import BAD_JSON, Fields
 
 MICROSECONDS = "?timeUnit=MICROSECOND"
@@ -23,7 +24,7 @@ _ID_LENGTH = 36
 
 def is_stream(name: str) -> bool:
     """Whether Binance could have a stream of this name; ``0`` and listen keys are none."""
-    return _stream(name) is not None
+    return _stream(name) is not None and not is_listen_key(name)
 
 
 def shown(stream: str) -> str:
@@ -85,7 +86,10 @@ class BinanceSession:
         if unit not in ("MILLISECOND", "MICROSECOND"):
             raise PathRefused("timeUnit is MILLISECOND or MICROSECOND")
         self._suffix = MICROSECONDS if unit == "MICROSECOND" else ""
-        self._combined = kind == "stream"
+        self._combined = self._was_combined = kind == "stream"
+        self._unit = f"?timeUnit={unit}" if "timeUnit" in options else ""
+        self._address = "/" + path.lstrip("/") + (f"?{query}" if query else "")
+        self._is_private = is_private_address(names, options)
         # A segment that names no stream is not an error: ccxt connects to /ws/0, /ws/1, ...
         self._named = self._hub_names(filter(is_stream, names))
 
@@ -96,6 +100,8 @@ class BinanceSession:
 
     def opening(self) -> Request | None:
         """The streams that the URL named; they are granted without a reply."""
+        if self._is_private:
+            return Request("private", address=self._address)
         return Request("subscribe", self._named) if self._named else None
 
     def read(self, payload: bytes, opcode: int) -> Request:
@@ -107,18 +113,26 @@ class BinanceSession:
         except BAD_JSON as error:
             return _query(_Wrong(b"null", 3, f"Invalid JSON: {error}"))
         request_id = bytes(fields.get("id", b"null"))
+        method = _value(fields["method"]) if "method" in fields else None
+        params = _value(fields["params"]) if "params" in fields else None
+        if is_private_request(method, params, fields):
+            return self._private(request_id if _is_id(request_id) else b"null")
         if not _is_id(request_id):
             msg = "Invalid request: request ID must be an integer, a string or null"
             return _query(_Wrong(b"null", 2, msg))
         if "method" not in fields:
             return _query(_Wrong(request_id, 2, "Invalid request: missing field `method`"))
-        method = _value(fields["method"])
-        params = _value(fields["params"]) if "params" in fields else None
         if method == "SUBSCRIBE":
             return self._change("subscribe", params, request_id)
         if method == "UNSUBSCRIBE":
             return self._change("unsubscribe", params, request_id)
         return _query(_property(method, params, request_id))
+
+    def _private(self, request_id: bytes) -> Request:
+        if self._combined == self._was_combined:
+            return Request("private", self._named, _Changed(request_id), self._address)
+        address = ("/stream" if self._combined else "/ws") + self._unit
+        return Request("private", (), _Changed(request_id), address)
 
     def _change(
         self, kind: Literal["subscribe", "unsubscribe"], params: object, request_id: bytes

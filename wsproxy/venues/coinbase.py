@@ -18,9 +18,12 @@ from wsproxy.venues.base import (
     Denied,
     Fact,
     Holding,
+    Mark,
     Profile,
     Rate,
     Reading,
+    Same,
+    Snapshot,
     State,
     Unknown,
 )
@@ -43,27 +46,34 @@ PROFILE = Profile(
     silence_ns=30 * _SECOND,
     keepalive=frames.HEARTBEATS,
     max_message_bytes=32 * 1024 * 1024,
+    requests_per_ip=Rate(8, _SECOND),
+    first_subscription_ns=5 * _SECOND,
     facts=(
         Fact(
             "at most 8 connections and 8 unauthenticated messages per second and IP address",
             _DOCS + "websocket-rate-limits",
             "2026-09-24",
+            ("connects", "requests", "requests_per_ip"),
         ),
         Fact(
             "the first subscription has to come within 5 s",
             _DOCS + "websocket-overview",
             "2026-09-24",
+            ("first_subscription_ns",),
         ),
         Fact(
             "channels close after 60 to 90 s without updates unless heartbeats, one a second, "
             "are subscribed",
             _DOCS + "websocket-channels",
             "2026-09-24",
+            ("keepalive", "silence_ns"),
         ),
         Fact(
-            "no limit of subscriptions or of a connection's age is published",
+            "no limit of subscriptions or of a connection's age is published, nor of products "
+            "per request: 100 is ours",
             _DOCS + "websocket-overview",
             "2026-09-24",
+            ("streams_per_request",),
         ),
         Fact(
             "a -USDC product on a public channel is the -USD one, but for USDT, EURC, XSGD, TGBP "
@@ -111,7 +121,7 @@ class Coinbase:
 
     def session(self, path: str, query: str) -> CoinbaseSession:
         """A client of ``/``; raises PathRefused for any other address."""
-        return CoinbaseSession(path)
+        return CoinbaseSession(path, query)
 
     def render(self, payload: bytes, view: str, wanted: frozenset[str] | None) -> Body:
         """The frame, or what it holds of the wanted streams, to be numbered for each client."""
@@ -147,6 +157,10 @@ class Coinbase:
         """``/`` for all streams."""
         return "/"
 
+    def group(self, stream: str) -> str | None:
+        """None: channel and product say all."""
+        return None
+
     def batches(self, streams: Sequence[str]) -> list[tuple[str, ...]]:
         """One channel and at most 100 products a request."""
         channels: dict[str, list[str]] = {}
@@ -174,6 +188,18 @@ class Coinbase:
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """``level2:BTC-USD`` for ``l2_data BTC-USD``."""
         return frames.streams(key)
+
+    def mark(self, payload: bytes, stream: str) -> Mark:
+        """The stream's events in the frame: time and number are the connection's own."""
+        try:
+            content = frames.content(payload, stream)
+        except frames.Unreadable:
+            return Same(payload)
+        return Snapshot() if b'"snapshot"' in content else Same(content)
+
+    def sequence(self, payload: bytes) -> int | None:
+        """``sequence_num``, which counts the frames of a connection."""
+        return frames.sequence(payload)
 
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message, by decoding it."""

@@ -39,7 +39,12 @@ _NO_ALIAS = frozenset({"USDT-USDC", "EURC-USDC", "XSGD-USDC", "TGBP-USDC", "AUDD
 
 _product = re.compile(r"[A-Z0-9]{1,32}(?:-[A-Z0-9]{1,32}){1,4}").fullmatch
 _channel = re.compile(rb'\{"channel":"([a-z0-9_]+)",').match
-_sequence = re.compile(rb'"sequence_num"\s*:\s*(\d+)').search
+_sequence = re.compile(rb'"sequence_num"\s*:\s*(\d{1,20})\b').search
+
+# A frame up to its events, as the venue writes it. Anything else goes the slow way.
+_head = re.compile(
+    rb'\{"channel":"[a-z0-9_]+","timestamp":"[^"\\]*","sequence_num":\d+,"events":'
+).match
 
 _product_id = re.compile(rb'"product_id":"([A-Z0-9-]+)"').match
 _QUICK = frozenset({b"l2_data", b"market_trades", b"ticker", b"ticker_batch", b"candles"})
@@ -173,6 +178,31 @@ def only(frame: bytes, wanted: Collection[str]) -> bytes:
             if mine:
                 kept.append({**event, ITEMS[channel]: msgspec.Raw(msgspec.json.encode(mine))})
     return closed(members, kept)
+
+
+def own(frame: bytes, wanted: frozenset[str]) -> bytes:
+    """The frame itself where it has nothing but the wanted streams, else ``only``."""
+    name = key(frame)
+    return frame if name is not None and wanted.issuperset(streams(name)) else only(frame, wanted)
+
+
+def content(frame: bytes, stream: str) -> bytes:
+    """The stream's events in the frame, as text; raises Unreadable."""
+    mine = own(frame, frozenset((stream,)))
+    head = _head(mine)
+    if head is not None and mine.endswith(b"]}"):
+        text = mine[head.end() : -1]
+    else:
+        text = msgspec.json.encode(opened(mine)[2])
+    if text == b"[]":
+        raise Unreadable(f"a frame without {stream}")
+    return text
+
+
+def sequence(frame: bytes) -> int | None:
+    """The frame's number, if it has one."""
+    number = _sequence(frame)
+    return None if number is None else int(number[1])
 
 
 def numbered(frame: bytes) -> Body:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -15,7 +16,7 @@ from wsproxy.venues.coinbase_frames import (
     is_product,
     stream_name,
 )
-from wsproxy.venues.jsontext import BAD_JSON
+from wsproxy.venues.jsontext import BAD_JSON, Fields
 
 Spelling: TypeAlias = tuple[str, str]
 """A stream, and a product by which the client asked for it."""
@@ -34,7 +35,7 @@ class _Wrong(NamedTuple):
 
 
 class _Wish(msgspec.Struct):
-    """What a client says. A ``jwt`` is not read, so it can get nowhere."""
+    """What a client says."""
 
     type: str = ""
     channel: str = ""
@@ -42,6 +43,12 @@ class _Wish(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Wish).decode
+_fields = msgspec.json.Decoder(Fields).decode
+
+_SECRETS = {"jwt", "signature", "api_key", "key", "passphrase", "token", "secret"}
+"""Names, without regard to case, of what only its owner may see."""
+_NOTHING = (b"null", b'""')
+_PRIVATE_CHANNELS = (b'"user"', b'"futures_balance_summary"')
 
 
 class CoinbaseSession:
@@ -49,18 +56,24 @@ class CoinbaseSession:
 
     view = "frames"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, query: str = "") -> None:
         if path not in ("", "/"):
             raise PathRefused("Coinbase Advanced Trade is at /")
+        self._address = f"/?{query}" if query else "/"
+        self._is_private = any(
+            part.partition("=")[0].lower() in _SECRETS for part in unquote(query).split("&")
+        )
         # A client may ask for BTC-USD and BTC-USDC: one stream, two entries in the replies.
         self._spellings: dict[str, dict[str, None]] = {}
 
     def opening(self) -> Request | None:
-        """None: the address names no streams."""
-        return None
+        """Nothing, as the address names no streams; unless it holds a secret."""
+        return self._private() if self._is_private else None
 
     def read(self, payload: bytes, opcode: int) -> Request:
         """Understand a request; a binary message is taken for its text."""
+        if _authenticates(payload):
+            return self._private()
         try:
             wish = _decode(payload)
         except msgspec.ValidationError as error:
@@ -104,6 +117,9 @@ class CoinbaseSession:
             self._forget(request.tag.fresh)
         return _error(why)
 
+    def _private(self) -> Request:
+        return Request("private", address=self._address)
+
     def _join(self, asked: list[Spelling]) -> Request:
         fresh = []
         for stream, product in asked:
@@ -124,6 +140,19 @@ class CoinbaseSession:
             held.pop(product, None)
             if not held:
                 self._spellings.pop(stream, None)
+
+
+def _authenticates(payload: bytes) -> bool:
+    """Whether a request carries a secret, or asks for what only its owner may see."""
+    try:
+        fields = _fields(payload)
+    except BAD_JSON:
+        return False
+    if bytes(fields.get("channel", b"")) in _PRIVATE_CHANNELS:
+        return True
+    return any(
+        name.lower() in _SECRETS and bytes(value) not in _NOTHING for name, value in fields.items()
+    )
 
 
 def _streams(spellings: Iterable[Spelling]) -> tuple[str, ...]:

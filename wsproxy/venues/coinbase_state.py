@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from wsproxy.venues import coinbase_frames as frames
-from wsproxy.venues.base import Body
+from wsproxy.venues.base import Body, State
 from wsproxy.venues.jsontext import BAD_JSON, Fields
 
 _BACKLOG_BYTES = 1024 * 1024
@@ -32,6 +32,9 @@ class Fold(Protocol):
 
     def event(self) -> object:
         """The snapshot event that says the same as everything taken in."""
+
+    def content(self) -> object:
+        """A value that is equal where the content is, however it came about."""
 
 
 class Level(msgspec.Struct, gc=False):
@@ -76,6 +79,13 @@ class Book:
         offers = [self._offers[price] for price in sorted(self._offers)]
         return {"type": "snapshot", "product_id": self._product, "updates": bids + offers}
 
+    def content(self) -> object:
+        """Prices and quantities as numbers; a snapshot gives all levels one ``event_time``."""
+        return [
+            {price: _plain(level.new_quantity) for price, level in side.items()}
+            for side in (self._bids, self._offers)
+        ]
+
 
 class Trades:
     """The last hundred trades, newest first."""
@@ -92,6 +102,10 @@ class Trades:
     def event(self) -> object:
         """``{"type":"snapshot","trades":[...]}``."""
         return {"type": "snapshot", "trades": list(self._trades)}
+
+    def content(self) -> object:
+        """The trades as they came."""
+        return [bytes(trade) for trade in self._trades]
 
 
 class Candles:
@@ -115,6 +129,10 @@ class Candles:
         candles = [self._candles[start] for start in sorted(self._candles)]
         return {"type": "snapshot", "candles": candles}
 
+    def content(self) -> object:
+        """The candles as they came."""
+        return {start: bytes(candle) for start, candle in self._candles.items()}
+
 
 class Latest:
     """The last item of a stream each of whose items says everything."""
@@ -130,6 +148,10 @@ class Latest:
     def event(self) -> object:
         """``{"type":"snapshot","tickers":[...]}``, or ``products``."""
         return {"type": "snapshot", frames.ITEMS[self._channel]: self._item}
+
+    def content(self) -> object:
+        """The item as it came."""
+        return [bytes(item) for item in self._item]
 
 
 class LateJoin:
@@ -151,7 +173,7 @@ class LateJoin:
     def feed(self, payload: bytes) -> None:
         """Take in one message; before the venue's first snapshot nothing is known."""
         try:
-            mine = self._own(payload)
+            mine = frames.own(payload, self._wanted)
         except frames.Unreadable:
             self._forget()
             return
@@ -172,11 +194,19 @@ class LateJoin:
             self._message = frames.closed(self._members, [self._fold.event()])
         return None if self._message is None else frames.numbered(self._message)
 
-    def _own(self, payload: bytes) -> bytes:
-        key = frames.key(payload)
-        if key is not None and self._wanted.issuperset(frames.streams(key)):
-            return payload
-        return frames.only(payload, self._wanted)
+    def same(self, other: State) -> bool:
+        """Whether both know the same content, or both know nothing."""
+        if not isinstance(other, LateJoin):
+            return False
+        return self._content() == other._content()
+
+    def _content(self) -> object:
+        message = None if self._backlog else self._message
+        if self._fold is None and self._message is None:
+            return None
+        self._fold_backlog()
+        self._message = message
+        return None if self._fold is None else self._fold.content()
 
     def _fold_backlog(self) -> None:
         try:
@@ -212,6 +242,10 @@ def late_join(stream: str) -> LateJoin | None:
         case "ticker" | "ticker_batch" | "status":
             return LateJoin(stream, lambda: Latest(channel))
     return None
+
+
+def _plain(quantity: str) -> str:
+    return quantity.rstrip("0").rstrip(".") if "." in quantity else quantity
 
 
 def _is_snapshot(event: Fields) -> bool:

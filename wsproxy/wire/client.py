@@ -108,6 +108,13 @@ class Client:
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise self._lane.how_it_ended() from None
 
+    async def ping(self) -> None:
+        """Send a ping, ahead of pending data, and wait for its pong. Raises ConnectionEnded."""
+        try:
+            await self._websocket.ping()
+        except ConnectionClosed:
+            raise self._lane.how_it_ended() from None
+
     async def drain(self) -> None:
         """Wait until nothing is pending, or the connection has ended."""
         await self._outbox.drain()

@@ -75,21 +75,11 @@ class Exchange:
         Raises Refusal: 400 for what is not HTTP, 431 for a head of more than ``max_header_bytes``.
         """
         received = bytearray()
-        while True:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as exc:
-                raise Refusal(exc.error_status_hint, f"{exc}.") from None
-            if isinstance(event, h11.Request):
-                break
-            try:
-                data = await self._stream.receive_some(self._max + 1 - len(received))
-            except trio.BrokenResourceError:
-                return None
+        while not isinstance(event := self._next_event(), h11.Request):
+            data = await self._receive(self._max + 1 - len(received))
             if not data:
                 return None
             received += data
-            self._http.receive_data(bytes(data))
         behind = self._http.trailing_data[0]
         self._method = event.method.decode()
         return Request(
@@ -99,6 +89,37 @@ class Exchange:
             bytes(received[: len(received) - len(behind)]),
             behind,
         )
+
+    async def body(self, most_bytes: int) -> bytes | None:
+        """Read the body of the request, behind its head; None where the client left before its end.
+
+        Raises Refusal: 400 for what is not HTTP, 413 for more than ``most_bytes``.
+        """
+        body = bytearray()
+        while not isinstance(event := self._next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > most_bytes:
+                    raise Refusal(413, f"The body has more than {most_bytes:,} bytes.")
+            elif not await self._receive(self._max):
+                return None
+        return bytes(body)
+
+    def _next_event(self) -> object:
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError as exc:
+            raise Refusal(exc.error_status_hint, f"{exc}.") from None
+
+    async def _receive(self, most_bytes: int) -> bytes:
+        """Hand on what comes next; nothing where the client has left."""
+        try:
+            data = bytes(await self._stream.receive_some(most_bytes))
+        except trio.BrokenResourceError:
+            return b""
+        if data:  # h11 would take nothing for the end, and wants nothing behind that
+            self._http.receive_data(data)
+        return data
 
     async def answer(self, status: int, text: str) -> None:
         """Send a whole answer, and wait until the client has closed.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
@@ -15,6 +17,7 @@ import trio.abc
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from wsproxy.errors import ConnectionEnded, HandshakeRefused
+from wsproxy.model import BINARY, TEXT
 from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
 
 OnMessages = Callable[[list[bytes], bytes | None], None]
@@ -25,6 +28,9 @@ OnFrameSent = Callable[[bool], None]
 
 _CONTROL = 0x08  # the bit of the opcode that control frames have
 _MAX_HEAD_BYTES = 64 * 1024
+_SECOND_NS = 1_000_000_000
+_MOST_RETRY_SECONDS = 7 * 24 * 3600
+"""More than any venue's ban: what is longer is a mistake of whoever wrote it."""
 
 
 class UpstreamLane(Lane[trio.abc.Stream]):
@@ -115,10 +121,30 @@ class UpstreamLane(Lane[trio.abc.Stream]):
 def _refused(response: h11.Response | h11.InformationalResponse) -> HandshakeRefused:
     phrase = response.reason.decode("latin-1")
     sentence = f"the handshake was refused with HTTP {response.status_code} {phrase}".rstrip()
-    for name, value in response.headers:
-        if name == b"retry-after":
-            sentence += f", retry after {value.decode('latin-1')}"
-    return HandshakeRefused(response.status_code, sentence)
+    headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
+    if "retry-after" in headers:
+        sentence += f", retry after {headers['retry-after']}"
+    after_ns = retry_after_ns(headers.get("retry-after", ""), headers.get("date", ""))
+    return HandshakeRefused(response.status_code, sentence, after_ns)
+
+
+def retry_after_ns(retry_after: str, date: str) -> int | None:
+    """How long to wait by these headers (RFC 9110, section 10.2.3); None where they do not say.
+
+    ``Retry-After`` holds seconds or a date. A date is compared with that of the response, if it
+    has one, because the two clocks may differ.
+    """
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(int(retry_after[:9]), _MOST_RETRY_SECONDS) * _SECOND_NS
+    try:
+        then = parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    try:
+        now = parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        now = time.time()
+    return max(0, min(round(then - now), _MOST_RETRY_SECONDS)) * _SECOND_NS
 
 
 class Upstream:
@@ -133,10 +159,10 @@ class Upstream:
         """Monotonic time, ns, at which anything last came from the venue."""
         return self._lane.heard_ns
 
-    async def send(self, payload: bytes) -> None:
-        """Send one text message. Raises ConnectionEnded."""
+    async def send(self, payload: bytes, opcode: int = TEXT) -> None:
+        """Send one message. Raises ConnectionEnded."""
         try:
-            await self._websocket.send_message(payload.decode())
+            await self._websocket.send_message(payload if opcode == BINARY else payload.decode())
         except ConnectionClosed:
             raise self._lane.how_it_ended() from None
 
@@ -233,7 +259,8 @@ async def open_upstream(
         if upstream is not None:
             raise
         if isinstance(cause, HandshakeRefused):
-            raise HandshakeRefused(cause.status, f"{address}: {cause}") from None
+            why = f"{address}: {cause}"
+            raise HandshakeRefused(cause.status, why, cause.retry_after_ns) from None
         if lane.answered:
             why = f"{address}: the answer is no valid WebSocket handshake"
             raise HandshakeRefused(101, why) from group

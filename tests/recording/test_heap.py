@@ -10,7 +10,7 @@ import pytest
 
 FAULTS = """
 import resource
-from wsproxy.app.heap import keep_buffers
+from wsproxy.recording.heap import keep_buffers
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

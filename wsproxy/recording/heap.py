@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 _LARGEST_BUFFER = 16 << 20
 
 
+@cache  # a second large block would come from the heap, and stay there
 def keep_buffers() -> None:
     """Have large buffers reused instead of given back to the kernel each time.
 

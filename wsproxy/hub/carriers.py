@@ -1,0 +1,118 @@
+"""Which connections carry a stream, and whose messages of it go to clients.
+
+Mostly one carries it and all it says is delivered. With redundancy always, and for a while when
+a stream changes connections, several do: then a ``Join`` makes one of their messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from wsproxy.hub.join import Item, Join, Removed
+from wsproxy.hub.link import Link, Phase
+from wsproxy.venues.base import Span, State, Venue
+
+
+class Carriers:
+    """The links of every stream, in the order in which they came to carry it.
+
+    To a join, a line is a connection: it has the connection's number. ``known`` gives the
+    late-join state of a stream, ``last`` its last sequence numbers, as far as there are any.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        known: Callable[[str], State | None],
+        last: Callable[[str], Span | None],
+    ) -> None:
+        self.joins: dict[str, Join] = {}
+        self.joining: dict[str, None] = {}
+        """Streams with a line that has not joined, or may not have."""
+        self._venue = venue
+        self._known = known
+        self._last = last
+        self._links: dict[str, list[Link]] = {}
+
+    def of(self, stream: str) -> Sequence[Link]:
+        """The links that carry it."""
+        return self._links.get(stream, ())
+
+    def streams(self) -> Iterable[str]:
+        """Every stream that is carried."""
+        return self._links.keys()
+
+    def add(self, stream: str, link: Link) -> None:
+        """A link carries the stream from now on, too."""
+        links = self._links.setdefault(stream, [])
+        if links and stream not in self.joins:
+            known = partial(self._known, stream)
+            join = Join(self._venue, stream, last=self._last(stream), known=known)
+            self.joins[stream] = join
+            for other in links:
+                if other.number is not None and other.streams[stream] is not Phase.PLANNED:
+                    join.add(other.number, source=True)
+        links.append(link)
+
+    def remove(self, stream: str, link: Link, now_ns: int) -> Removed:
+        """A link does not carry the stream any more."""
+        links = self._links[stream]
+        links.remove(link)
+        removed = self._cut(stream, link, now_ns)
+        if len(links) < 2:
+            self.joins.pop(stream, None)
+            self.joining.pop(stream, None)
+        if not links:
+            del self._links[stream]
+        return removed
+
+    def asked(self, link: Link, streams: Iterable[str]) -> None:
+        """A link asks the venue for these streams: messages may come."""
+        for stream in streams:
+            join = self.joins.get(stream)
+            if join is not None and link.number is not None and link.number not in join.lines:
+                join.add(link.number, source=not join.lines)
+                self.joining[stream] = None
+
+    def acknowledged(self, link: Link, streams: Iterable[str], now_ns: int) -> None:
+        """The venue granted these streams to a link."""
+        for stream in streams:
+            join = self.joins.get(stream)
+            if join is not None and link.number is not None and link.number in join.lines:
+                join.acknowledged(link.number, now_ns)
+
+    def ended(self, stream: str, link: Link, now_ns: int) -> Removed:
+        """The connection of a link has ended; the link still is to carry the stream."""
+        if stream in self.joins:
+            return self._cut(stream, link, now_ns)
+        return Removed(whole=link.streams[stream] is not Phase.LIVE, items=[])
+
+    def is_whole_without(self, stream: str, link: Link) -> bool:
+        """Whether another link delivers all that this one does."""
+        join = self.joins.get(stream)
+        return join is not None and any(
+            other.number is not None and other.number in join.lines and join.is_joined(other.number)
+            for other in self.of(stream)
+            if other is not link
+        )
+
+    def deliver(self, stream: str, link: Link, payload: bytes, now_ns: int) -> list[Item]:
+        """What clients get now that a link brought a message of the stream."""
+        if link.number is None or link not in self.of(stream):
+            return []
+        join = self.joins.get(stream)
+        if join is None:
+            return [Item(link.number, payload)]
+        if link.number not in join.lines:
+            return []
+        items = join.offer(link.number, payload, now_ns)
+        if not join.is_joined(link.number):
+            self.joining[stream] = None
+        return items
+
+    def _cut(self, stream: str, link: Link, now_ns: int) -> Removed:
+        join = self.joins.get(stream)
+        if join is None or link.number is None or link.number not in join.lines:
+            return Removed(whole=True, items=[])
+        return join.remove(link.number, now_ns)

@@ -1,0 +1,156 @@
+"""Holes in streams: noticed by a lost connection or by a jump of the venue's sequence numbers.
+
+A hole is complete when its end is known. For a stream whose numbers have no gaps that is its next
+message, which also says whether anything was missed at all; for any other, the venue's new grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from wsproxy.venues.base import Span, Venue
+
+
+class Gap(NamedTuple):
+    """Messages of these streams may be missing between two moments."""
+
+    connection: int
+    """The one that was lost, or on which the numbers jumped."""
+    streams: tuple[str, ...]
+    why: str
+    since_ns: int
+    """Wall clock. The gap ends when it is reported."""
+    last: int | None = None
+    first: int | None = None
+    """Sequence numbers before and behind it, where the venue has them."""
+
+    @property
+    def missed(self) -> int | None:
+        """How many numbers are missing; None if nothing says so."""
+        return None if self.last is None or self.first is None else self.first - self.last - 1
+
+
+class Hole(NamedTuple):
+    """A gap whose end is not known yet."""
+
+    connection: int
+    why: str
+    since_ns: int
+
+
+class Gaps:
+    """The holes in the streams of one venue. Complete ones collect in ``found``."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.found: list[Gap] = []
+        self.jumps: list[Gap] = []
+        """Those of ``found`` that came unannounced, on a healthy connection."""
+        self.wall_ns = 0
+        """When the messages that are fed now came, and on which connection."""
+        self.connection = 0
+        self._venue = venue
+        self._holes: dict[str, Hole] = {}
+        self._sequences: dict[str, Sequence] = {}
+
+    def watch(self, stream: str, payload: bytes) -> Callable[[bytes], None] | None:
+        """What to feed the stream's messages to, from this one on; None if it has no sequence."""
+        sequence = self._sequences.get(stream)
+        if sequence is None:
+            mark = self._venue.mark(payload, stream)
+            if not isinstance(mark, Span) or not mark.gapless:
+                self.live([stream])
+                return None
+            sequence = self._sequences[stream] = Sequence(self, self._venue, stream)
+        return sequence.feed
+
+    def lost(self, streams: Iterable[str], hole: Hole) -> None:
+        """Messages of these streams are being missed from now on."""
+        for stream in streams:
+            self._holes.setdefault(stream, hole)
+
+    def live(self, streams: Iterable[str]) -> None:
+        """Messages of these streams come again."""
+        ended: dict[Hole, list[str]] = {}
+        for stream in streams:
+            if stream in self._holes and stream not in self._sequences:
+                ended.setdefault(self._holes.pop(stream), []).append(stream)
+        self.found += [
+            Gap(hole.connection, tuple(names), hole.why, hole.since_ns)
+            for hole, names in ended.items()
+        ]
+
+    def forget(self, stream: str) -> None:
+        """The stream is not wanted any more: what is missed is no loss."""
+        self._holes.pop(stream, None)
+        self._sequences.pop(stream, None)
+
+    def finish(self) -> None:
+        """Nothing more will come: every hole ends here."""
+        self._sequences.clear()
+        self.live(list(self._holes))
+
+    def followed(self, stream: str, last: int, first: int, since_ns: int) -> None:
+        """Between these two sequence numbers there was a hole, or it might have been one."""
+        hole = self._holes.pop(stream, None)
+        if first == last + 1:
+            return
+        if first <= last:  # the venue counts anew: the numbers say nothing about what was missed
+            if hole is not None:
+                self.found.append(Gap(hole.connection, (stream,), hole.why, hole.since_ns))
+            return
+        why = f"the sequence jumped from {last} to {first}"
+        if hole is None:
+            gap = Gap(self.connection, (stream,), why, since_ns, last, first)
+            self.jumps.append(gap)
+        else:
+            gap = Gap(hole.connection, (stream,), hole.why, hole.since_ns, last, first)
+        self.found.append(gap)
+
+    def take(self) -> list[Gap]:
+        """The complete gaps since the last time."""
+        found, self.found = self.found, []
+        return found
+
+    def take_jumps(self) -> list[Gap]:
+        """Those of them that nobody has been told of."""
+        jumps, self.jumps = self.jumps, []
+        return jumps
+
+    def last(self, stream: str) -> Span | None:
+        """The last numbers of a stream that has some."""
+        sequence = self._sequences.get(stream)
+        return None if sequence is None else sequence.last
+
+    @property
+    def open(self) -> int:
+        """How many streams have a hole now."""
+        return len(self._holes)
+
+    def is_open(self, stream: str) -> bool:
+        """Whether messages are being missed."""
+        return stream in self._holes
+
+
+class Sequence:
+    """Watches the numbers of one stream. ``feed`` runs once a message."""
+
+    __slots__ = ("_gaps", "_mark", "_seen_ns", "_stream", "last")
+
+    def __init__(self, gaps: Gaps, venue: Venue, stream: str) -> None:
+        self.last: Span | None = None
+        self._gaps = gaps
+        self._mark = venue.mark
+        self._stream = stream
+        self._seen_ns = 0
+
+    def feed(self, payload: bytes) -> None:
+        """Take in one delivered message."""
+        mark = self._mark(payload, self._stream)
+        gaps = self._gaps
+        if isinstance(mark, Span):
+            last = self.last
+            if last is not None and (mark.first != last.last + 1 or gaps.is_open(self._stream)):
+                gaps.followed(self._stream, last.last, mark.first, self._seen_ns)
+            self.last = mark
+            self._seen_ns = gaps.wall_ns

@@ -1,0 +1,107 @@
+"""Make before break: a stream leaves a connection when another one delivers all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from wsproxy.hub.carriers import Carriers
+from wsproxy.hub.gaps import Hole
+from wsproxy.hub.intake import Intake
+from wsproxy.hub.link import Link, Phase
+from wsproxy.hub.routing import Routing
+from wsproxy.model import Instant
+
+
+class Handover:
+    """The streams of one venue that are changing connections, or are on several."""
+
+    def __init__(self, carriers: Carriers, intake: Intake, routing: Routing) -> None:
+        self._carriers = carriers
+        self._intake = intake
+        self._routing = routing
+
+    def share(self, stream: str, link: Link) -> None:
+        """A link carries this stream from now on, perhaps beside others."""
+        if link in self._carriers.of(stream):
+            return  # the keepalive, which every link has from the beginning
+        for other in self._carriers.of(stream):
+            self._routing.clear(other.routes)  # its messages have to be compared from now on
+        link.add(stream)
+        self._carriers.add(stream, link)
+
+    def move(self, streams: Iterable[str], source: Link, target: Link) -> None:
+        """Take these streams over to another link, without a hole."""
+        for stream in list(streams):
+            self.share(stream, target)
+            source.leaving[stream] = None
+
+    def part(self, stream: str, link: Link, now: Instant) -> bool:
+        """A link carries this stream no longer; False if clients may have missed something."""
+        removed = self._carriers.remove(stream, link, now.mono_ns)
+        link.remove(stream)
+        self._routing.clear(link.routes)
+        self._intake.release(stream, removed.items)
+        return removed.whole
+
+    def ended(self, link: Link, now: Instant, why: str) -> list[str]:
+        """A connection ended; returns the streams of which messages may be missing now."""
+        hole = Hole(link.number or 0, why, link.last_message.wall_ns or now.wall_ns)
+        lost: list[str] = []
+        for stream in link.streams:
+            if link not in self._carriers.of(stream):
+                continue
+            removed = self._carriers.ended(stream, link, now.mono_ns)
+            if not removed.whole:
+                lost.append(stream)
+                self._lost(stream, hole, link)
+            self._intake.release(stream, removed.items)
+        return lost
+
+    def _lost(self, stream: str, hole: Hole, link: Link) -> None:
+        self._routing.forget(stream)
+        self._intake.gaps.lost([stream], hole)
+        others = [other for other in self._carriers.of(stream) if other is not link]
+        if any(other.streams[stream] is Phase.LIVE for other in others):
+            self._intake.gaps.live([stream])
+
+    def leave(self, link: Link, now: Instant) -> None:
+        """The connection of a link ended, and it is to go on without what others carry by now."""
+        going = [*link.streams] if link.rotating else [*link.leaving]
+        for stream in going:
+            if len(self._carriers.of(stream)) > 1:
+                self.part(stream, link, now)
+        link.rotating = link.closing = False
+        link.leaving.clear()
+
+    def advance(self, links: Sequence[Link], now: Instant) -> Iterator[tuple[str, str]]:
+        """Let go of what others deliver by now.
+
+        Yields streams that were taken over although clients may have missed something, and why.
+        """
+        for stream in list(self._carriers.joining):
+            join = self._carriers.joins[stream]
+            while (settled := join.settle(now.mono_ns)) is not None:
+                self._intake.gaps.lost([stream], Hole(settled.line, settled.why, now.wall_ns))
+                self._intake.gaps.live([stream])
+                self._intake.release(stream, settled.items)
+                yield stream, settled.why
+            if all(map(join.is_joined, join.lines)):
+                del self._carriers.joining[stream]
+        for link in links:
+            for stream in list(link.leaving):
+                if self._may_leave(stream, link):
+                    self.part(stream, link, now)
+        self._intake.progressed = False
+
+    def _may_leave(self, stream: str, link: Link) -> bool:
+        if len(self._carriers.of(stream)) < 2:
+            del link.leaving[stream]  # where it was to go, it was refused
+            return False
+        idle = not link.is_open or link.streams[stream] is Phase.PLANNED
+        return idle or self._carriers.is_whole_without(stream, link)
+
+    def next_deadline_ns(self) -> int | None:
+        """When patience with a join ends."""
+        joins = (self._carriers.joins[stream] for stream in self._carriers.joining)
+        times = [join.next_deadline_ns() for join in joins]
+        return min((time for time in times if time is not None), default=None)

@@ -1,0 +1,171 @@
+"""What comes from the venue, on its way to clients: the data plane's first half.
+
+Each message is named by its streams, copies of what another connection brought are dropped, and
+holes are noticed. The loop in ``route`` runs once a message; all else is rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wsproxy.hub.carriers import Carriers
+from wsproxy.hub.gaps import Gaps
+from wsproxy.hub.join import Item
+from wsproxy.hub.link import Link
+from wsproxy.hub.routing import Route, Routing
+from wsproxy.model import BINARY, Batch, Instant
+from wsproxy.venues.base import Data, Reading, Unknown, Venue
+
+
+class Intake:
+    """Takes in the messages of one venue's connections."""
+
+    def __init__(self, venue: Venue, routing: Routing, carriers: Carriers, gaps: Gaps) -> None:
+        self.messages = 0
+        """Those that were delivered, or would have been had somebody wanted them."""
+        self.gaps = gaps
+        self.released: list[tuple[str, Item]] = []
+        """Messages that were held back, now on their way to clients, each with its stream."""
+        self.broken: list[tuple[Link, str]] = []
+        """Connections that lost messages, and how that showed."""
+        self.progressed = False
+        """Whether a stream may have been taken over by another connection."""
+        self._venue = venue
+        self._routing = routing
+        self._carriers = carriers
+        routing.watch = gaps.watch
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether something came up that the control plane has to see to."""
+        return bool(
+            self.progressed or self.released or self.broken or self.gaps.found or self.gaps.jumps
+        )
+
+    def route(self, link: Link, batch: Batch, start: int = 0) -> int:
+        """Spread the messages of a batch from index ``start`` and name their streams.
+
+        Returns the index of the first message that only ``read`` can understand, or
+        ``len(batch.payloads)`` when all is done.
+        """
+        if not start:
+            self._begin(link, batch)
+        payloads = batch.payloads[start:] if start else batch.payloads
+        binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
+        if binary >= 0:
+            payloads = payloads[: binary - start]
+        key_of, known = self._venue.key, link.routes
+        routes: list[Route] = []
+        done = first = 0
+        for done, payload in enumerate(payloads):
+            key = key_of(payload)
+            if key is None:
+                break
+            route = known.get(key)
+            if route is None:
+                carried = self._venue.streams(key, link.endpoint)
+                route = self._learn(link, key, carried, payload)
+                if route is None:
+                    self._spread(batch, payloads[first:done], routes)
+                    batch.streams.append(self._join(link, carried, payload, batch.mono_ns))
+                    routes, first = [], done + 1
+                    continue
+            routes.append(route)
+        else:
+            done = len(payloads)
+        self._spread(batch, payloads[first:done] if first else payloads, routes)
+        return start + done
+
+    def read(self, link: Link, batch: Batch, position: int) -> Reading:
+        """Understand a message that ``route`` did not; data is spread, all else is returned."""
+        payload = batch.payloads[position]
+        if batch.opcodes is not None and batch.opcodes[position] == BINARY:
+            reading: Reading = Unknown("a binary message")  # clients are sent text, which is UTF-8
+        else:
+            reading = self._venue.read(payload, link.endpoint)
+        names: tuple[str, ...] = ()
+        if isinstance(reading, Data):
+            names = self._join(link, reading.streams, payload, batch.mono_ns)
+        batch.streams.append(names)
+        return reading
+
+    def release(self, stream: str, items: Iterable[Item]) -> None:
+        """Deliver messages that were held back."""
+        for item in items:
+            carried = self._carried(item.payload, self._carriers.of(stream)[0].endpoint)
+            self._routing.spread([item.payload], [Route(carried or (stream,), (stream,))])
+            self.released.append((stream, item))
+
+    def _begin(self, link: Link, batch: Batch) -> None:
+        self.gaps.wall_ns, self.gaps.connection = batch.wall_ns, batch.connection
+        link.messages += len(batch.payloads)
+        link.last_message = Instant(batch.wall_ns, batch.mono_ns)
+        if link.is_counted:
+            numbers = map(self._venue.sequence, batch.payloads)
+            self._count(link, [number for number in numbers if number is not None])
+
+    def _count(self, link: Link, numbers: list[int]) -> None:
+        """Check the numbers of a connection's messages, where the venue counts them."""
+        link.is_counted = bool(numbers)
+        for number in numbers:
+            due = link.next_sequence
+            link.next_sequence = number + 1
+            if due is not None and number != due:
+                self.broken.append((link, f"message {due} was due and {number} came"))
+                return
+
+    def _spread(self, batch: Batch, payloads: list[bytes], routes: list[Route]) -> None:
+        batch.streams += [route.streams for route in routes]
+        self._routing.spread(payloads, routes)
+        self.messages += len(routes)
+
+    def _learn(
+        self, link: Link, key: bytes, carried: tuple[str, ...], payload: bytes
+    ) -> Route | None:
+        """Where messages with this key go; None if others bring the same messages, too."""
+        for stream in carried:
+            link.silent.pop(stream, None)
+        if any(stream in self._carriers.joins for stream in carried):
+            return None
+        route = Route(carried, tuple(s for s in carried if link in self._carriers.of(s)))
+        if route.streams == carried:  # else the link may come to carry more of them: ask again
+            self._routing.remember(link.routes, key, route)
+        return route
+
+    def _join(
+        self, link: Link, carried: tuple[str, ...], payload: bytes, now_ns: int
+    ) -> tuple[str, ...]:
+        """Deliver what no other connection has brought; names the streams that this message won."""
+        won: list[str] = []
+        held: list[tuple[str, list[Item]]] = []
+        for stream in carried:
+            link.silent.pop(stream, None)
+            before = self._joined(stream)
+            items = self._carriers.deliver(stream, link, payload, now_ns)
+            if len(items) == 1 and items[0].payload is payload:
+                won.append(stream)
+            elif items:
+                held.append((stream, items))
+            self.progressed |= self._joined(stream) != before
+        if won:
+            self._routing.spread([payload], [Route(carried, tuple(won))])
+            self.messages += 1
+        for stream, items in held:
+            for item in items:
+                if item.payload is payload:
+                    won.append(stream)
+                    self._routing.spread([payload], [Route(carried, (stream,))])
+                else:
+                    self.release(stream, [item])
+        return tuple(won)
+
+    def _joined(self, stream: str) -> int:
+        join = self._carriers.joins.get(stream)
+        return 0 if join is None else sum(map(join.is_joined, join.lines))
+
+    def _carried(self, payload: bytes, endpoint: str) -> tuple[str, ...]:
+        key = self._venue.key(payload)
+        if key is not None:
+            return self._venue.streams(key, endpoint)
+        reading = self._venue.read(payload, endpoint)
+        return reading.streams if isinstance(reading, Data) else ()

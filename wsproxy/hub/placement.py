@@ -1,0 +1,176 @@
+"""The connections of one venue: which there are, and which carries what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from wsproxy.hub.carriers import Carriers
+from wsproxy.hub.gaps import Gaps
+from wsproxy.hub.handover import Handover
+from wsproxy.hub.intake import Intake
+from wsproxy.hub.limits import Budget, Share, Window
+from wsproxy.hub.lines import Line, Move, Open, Rules, Step, Subscribe, Want
+from wsproxy.hub.link import Link
+from wsproxy.hub.plan import Refused, plan
+from wsproxy.hub.rebalance import rebalance
+from wsproxy.hub.routing import Routing
+from wsproxy.model import Instant
+from wsproxy.venues.base import Venue
+
+
+class Placement:
+    """Opens links and puts streams on them, as the planner says.
+
+    The keepalive stream is on every link; one of them, its carrier, delivers it.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        budget: Budget,
+        routing: Routing,
+        *,
+        redundancy: Callable[[str], int],
+        mirrors: Sequence[float],
+    ) -> None:
+        profile = venue.profile
+        self.links: list[Link] = []
+        gaps = Gaps(venue)
+        self.carriers = Carriers(venue, routing.known, gaps.last)
+        self.intake = Intake(venue, routing, self.carriers, gaps)
+        self.handover = Handover(self.carriers, self.intake, routing)
+        self.share = Share(budget, profile)
+        self.rules = Rules(
+            streams_per_connection=profile.streams_per_connection,
+            characters_per_connection=profile.characters_per_connection,
+            spread_over=budget.cap if profile.fill == "spread" else 1,
+            hot_rate=profile.hot_rate,
+        )
+        self._venue = venue
+        self._keepalive = profile.keepalive
+        self._rotate_ns = profile.rotate_ns
+        self._redundancy = redundancy
+        self._mirrors = mirrors
+        self.per_ip = None if profile.requests_per_ip is None else Window(profile.requests_per_ip)
+        self._keys = iter(range(1, 2**63))
+
+    # --- streams ---
+
+    def carry(self, stream: str) -> Refused | None:
+        """Put a stream on as many links as it should be on; says so if there is no room."""
+        if len(self.carriers.of(stream)) >= self._redundancy(stream):
+            return None
+        made = plan(
+            [self._want(stream)],
+            {stream: [link.key for link in self.carriers.of(stream)]},
+            self._lines(),
+            self.rules,
+            free=self.share.free,
+            mirrors=self._mirrors,
+            keys=self._keys,
+        )
+        self._do(made.steps)
+        return made.refused[0] if made.refused else None
+
+    def complete(self, streams: Iterable[str]) -> None:
+        """Give streams the copies for which there was no room before."""
+        for stream in streams:
+            if stream != self._keepalive:
+                self.carry(stream)
+
+    def cool(self, now: Instant) -> None:
+        """Measure rates, and move a stream away from a link that runs hot."""
+        rates: dict[str, float] = {}
+        for link in self.links:
+            rates |= link.measure(now.mono_ns)
+        steps = rebalance(
+            self._want,
+            rates,
+            self._lines(),
+            self.rules,
+            free=self.share.free,
+            mirrors=self._mirrors,
+            keys=self._keys,
+        )
+        self._do(steps)
+
+    def rotate(self, now: Instant) -> None:
+        """Begin the next replacement that is due; one at a time spares the venue's limits."""
+        for link in self.links:
+            age_ns = now.mono_ns - link.opened_ns
+            if link.is_open and self._rotate_ns is not None and age_ns >= self._rotate_ns:
+                link.is_due = True
+        due = [link for link in self.links if link.is_due and link.is_open and not link.closing]
+        if due and self.share.free and not any(link.rotating for link in self.links):
+            link = due[0]
+            link.is_due, link.rotating = False, True
+            moving = [stream for stream in link.streams if stream != self._keepalive]
+            self.handover.move(moving, link, self.open(link.endpoint, link.mirror))
+
+    def probe(self, streams: Iterable[str], beside: Link) -> bool:
+        """Put streams on a link of their own, to try them alone; False if none is free."""
+        probes = (p for p in self.links if p.is_probe and p.endpoint == beside.endpoint)
+        link = next(probes, None)
+        if link is None:
+            if not self.share.free:
+                return False
+            link = self.open(beside.endpoint, beside.mirror)
+            link.is_probe = True
+        for stream in streams:
+            self.handover.share(stream, link)
+        return True
+
+    def _want(self, stream: str) -> Want:
+        return Want(
+            stream,
+            self._venue.endpoint(stream),
+            self._redundancy(stream),
+            len(stream),
+            self._venue.group(stream),
+        )
+
+    def _lines(self) -> dict[int, Line]:
+        return {link.key: link.line() for link in self.links}
+
+    def _do(self, steps: Iterable[Step]) -> None:
+        """Carry out steps. (Links on which nothing is wanted are closed by whoever sees them.)"""
+        links = {link.key: link for link in self.links}
+        for step in steps:
+            match step:
+                case Open(key, endpoint, mirror):
+                    links[key] = self.open(endpoint, mirror, key)
+                case Subscribe(key, stream):
+                    self.handover.share(stream, links[key])
+                case Move(stream, source, target):
+                    self.handover.move([stream], links[source], links[target])
+
+    # --- links ---
+
+    def open(self, endpoint: str, mirror: int = 0, key: int | None = None) -> Link:
+        """A new link, for which there is room in the budget."""
+        taken = self.share.take()
+        assert taken, "plans keep within the budget"
+        key = next(self._keys) if key is None else key
+        link = Link(self._venue, endpoint, key=key, mirror=mirror, per_ip=self.per_ip)
+        self.links.append(link)
+        self.keep_alive(link)
+        return link
+
+    def keep_alive(self, link: Link) -> None:
+        """Have the link hold the keepalive stream."""
+        if self._keepalive is not None:
+            link.add(self._keepalive)
+            if not self.carriers.of(self._keepalive):
+                self.carriers.add(self._keepalive, link)
+
+    def remove(self, link: Link, now: Instant) -> bool:
+        """Give a link back; True if it was the last to carry the keepalive stream."""
+        self.links.remove(link)
+        self.share.give_back()
+        if self._keepalive is None or link not in self.carriers.of(self._keepalive):
+            return False
+        self.carriers.remove(self._keepalive, link, now.mono_ns)
+        heirs = [other for other in self.links if self._keepalive in other.streams]
+        if heirs:
+            self.carriers.add(self._keepalive, heirs[0])
+        return not heirs
