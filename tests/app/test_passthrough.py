@@ -70,8 +70,8 @@ class Notes(Tape):
         self.kept.append(f"connection {info.number} {info.venue} {info.url}")
 
     def append(self, batch: Batch) -> None:
-        assert batch.streams == []
-        self.kept += [f"{batch.kind.name} {payload!r}" for payload in batch.payloads]
+        assert (batch.kind, batch.streams) == (Kind.MESSAGE, [])
+        self.kept += [f"MESSAGE {payload!r}" for payload in batch.payloads]
 
     def note(self, kind: Kind, connection: int, streams: tuple[str, ...], payload: bytes) -> None:
         self.kept.append(f"{kind.name} {connection} {read_event(payload)}")

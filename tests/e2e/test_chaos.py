@@ -196,24 +196,30 @@ def test_chaos(on_gap: str, floor: TradingFloor, out: Path) -> None:
 
         Havoc(exchanges, proxy).run(meanwhile)
 
+        def missing() -> dict[str, tuple[int, int]]:
+            """How many streams nobody holds, and how many clients are not served."""
+            return {
+                venue: (
+                    len(set(markets[venue].streams) - exchange.subscribed),
+                    sum(not _is_served(trader) for trader in traders[venue]),
+                )
+                for venue, exchange in exchanges.items()
+            }
+
         def is_whole() -> bool:
-            return all(
-                exchanges[venue].subscribed >= set(markets[venue].streams)
-                and all(_is_served(trader) for trader in traders[venue])
-                for venue in exchanges
-            )
+            return not any(map(any, missing().values()))
 
         def has_last() -> bool:
             return all(t.has(markets[v].last) for v in traders for t in traders[v])
 
-        assert wait_until(is_whole, RECOVERY_S, everybody), f"not all came back:\n{proxy.err}"
+        assert wait_until(is_whole, RECOVERY_S, everybody), f"{missing()}\n{proxy.err}"
         for venue, future in zip(exchanges, playing, strict=True):
             markets[venue].stop()
             future.result(10)
             # This may show that something was lost, and close clients.
             play(exchanges[venue], markets[venue].round())
         wait_until(has_last, 1, everybody)
-        assert wait_until(is_whole, RECOVERY_S, everybody), f"not all came back:\n{proxy.err}"
+        assert wait_until(is_whole, RECOVERY_S, everybody), f"{missing()}\n{proxy.err}"
         for venue, exchange in exchanges.items():
             play(exchange, markets[venue].round())
         wait_until(has_last, 10)

@@ -83,7 +83,7 @@ def test_a_recording_is_never_overwritten(out: Path) -> None:
     [
         ("max-clients = ", "is not valid TOML"),
         ("\xff", "is not valid TOML"),
-        ("max-klients = 5", "unknown key 'max-klients'; the keys are allow-origin, "),
+        ("max-klients = 5", "unknown key 'max-klients'; the keys are admin, allow-origin, "),
         ("max-clients = 'many'", "max-clients has to be a whole number, not 'many'"),
         ("[linger]\nseconds = 5", "linger has to be a number, not {'seconds': 5}"),
         ("listen = 8765", "listen has to be a text, not 8765"),

@@ -185,6 +185,9 @@ class FakeVenue:
         number = _NUMBER.search(payload)
         return None if number is None else int(number[1])
 
+    def event_time(self, payload: bytes) -> int | None:
+        return None
+
     def read(self, payload: bytes, endpoint: str) -> Reading:
         kind, _, rest = payload.decode().partition(" ")
         match kind:

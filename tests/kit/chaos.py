@@ -115,8 +115,9 @@ def judge(
 ) -> Iterator[str]:
     """What is wrong with what one client received of one stream on one connection.
 
-    Nothing may come twice or out of order, and each hole has its gap record. Where no holes are allowed, one may be the end: a message that
-    shows that others are missing is the last thing before the client is closed.
+    Nothing may come twice or out of order, and each hole has its gap record. Where no holes are
+    allowed, one may be the end: a message that shows that others are missing is the last thing
+    before the client is closed.
     """
     if not items:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -113,3 +114,13 @@ def _batch(draw: st.DrawFn) -> Batch:
 
 
 batches = st.lists(_batch(), max_size=8)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over time, streams and payload of each message, in order."""
+    sha = sha256()
+    for message in open_recording(path).messages():
+        for part in (str(message.time), *message.streams, str(len(message.payload))):
+            sha.update(part.encode() + b"\0")
+        sha.update(message.payload)
+    return sha.hexdigest()

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import trio
 
-from wsproxy.version import __version__
 from wsproxy.app import clock
 from wsproxy.app.engine import Engine
 from wsproxy.app.meter import SAMPLE_SECONDS, Meter
@@ -33,6 +32,7 @@ from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.pool import Pool
 from wsproxy.model import Instant, Kind
 from wsproxy.recording.events import read_event
+from wsproxy.version import __version__
 
 _GAPS = 20
 """So many of the last gaps are told with streams and time."""

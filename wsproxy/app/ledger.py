@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
+from wsproxy.errors import HandshakeRefused
 from wsproxy.hub.limits import Window
-from wsproxy.venues.base import Rate
+from wsproxy.venues.base import Profile, Rate
 
 log = logging.getLogger("wsproxy")
 
@@ -101,6 +102,12 @@ class Ledger:
         except OSError as error:
             self._give_up(error)
             return Claim(None)
+
+    def told_off(self, host: str, profile: Profile, refused: HandshakeRefused, now_ns: int) -> None:
+        """A venue refused a connection: if we are too fast, no process goes on for a while."""
+        if refused.status in profile.too_fast:
+            wait_ns = refused.retry_after_ns
+            self.ban(host, now_ns + (profile.penalty_ns if wait_ns is None else wait_ns), now_ns)
 
     def ban(self, host: str, until_ns: int, now_ns: int) -> None:
         """Let no process connect before: the venue said so.

@@ -36,8 +36,11 @@ _FAREWELL_SECONDS = 1.0
 class Live:
     """A running live proxy."""
 
-    def __init__(self, address: Address, board: Board, rotate: Callable[[], None]) -> None:
+    def __init__(
+        self, address: Address, venues: Sequence[str], board: Board, rotate: Callable[[], None]
+    ) -> None:
         self.address = address
+        self.venues = venues
         self.board = board
         self.rotate = rotate
         """Replaces every upstream connection by a new one, without a hole."""
@@ -113,7 +116,7 @@ async def live(
                 async with trio.open_nursery() as clients:
                     door = FrontDoor(engine, serving, passthrough, upstream.priorities)
                     await clients.start(door.serve, listeners)
-                    yield Live(Address(host, port), board, rotate)
+                    yield Live(Address(host, port), tuple(hubs), board, rotate)
                     door.accepting.cancel()
                     clients.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS
                     await _say_farewell(engine)

@@ -70,7 +70,8 @@ class Passthrough:
             try:
                 await self._connect(hub, port, command, patience)
             except HandshakeRefused as refused:
-                self._ban(hub, self._base(hub, command), refused)
+                host, now_ns = urlsplit(self._base(hub, command)).netloc, clock.now().mono_ns
+                self._ledger.told_off(host, hub.venue.profile, refused, now_ns)
                 why = f"HTTP {refused.status}" if refused.status else "no answer"
                 self._give_up(port, f"the venue refused a connection: {why}")
         if patience.cancelled_caught:
@@ -130,14 +131,8 @@ class Passthrough:
                 return claim
             await _sleep_until(claim.until_ns)
 
-    def _ban(self, hub: Hub, base: str, refused: HandshakeRefused) -> None:
-        profile, now_ns = hub.venue.profile, clock.now().mono_ns
-        if refused.status in profile.too_fast:
-            wait_ns = max(refused.retry_after_ns or 0, profile.penalty_ns)
-            self._ledger.ban(urlsplit(base).netloc, now_ns + wait_ns, now_ns)
-
     def _base(self, hub: Hub, command: Dedicate) -> str:
-        """Scheme, host and port, unless the settings put another address in the venue's place."""
+        """Scheme, host and port; an address that is set in the venue's place serves everything."""
         profile = hub.venue.profile
         url = self._urls[profile.name][0]
         return command.host if command.host is not None and url == profile.url else url

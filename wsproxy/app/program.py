@@ -46,31 +46,38 @@ async def run_live(
         # Last, so that what could not start leaves no recording behind.
         tape = None if recording is None else Tape(_create(recording, upstream), recording)
         async with live(upstream, serving, listeners, ssl_context, tape) as proxy:
-            if not is_loopback(proxy.address.host):
-                log.warning("listening on %s: other machines can connect", proxy.address.host)
-            prefixes = [f"ws://{proxy.address}/{setting.name}" for setting in upstream.venues]
-            log.info("clients connect to %s", " or ".join(prefixes))
-            if tape is not None:
-                log.info("recording to %s", tape.writer.path.parent)
-            await _serve(proxy, admin, duration)
+            await _serve(proxy, admin, duration, tape)
             status = proxy.status()
     return _farewell(status, tape)
 
 
-async def _serve(proxy: Live, admin: Sequence[trio.SocketListener], duration: float | None) -> None:
+async def _serve(
+    proxy: Live, admin: Sequence[trio.SocketListener], duration: float | None, tape: Tape | None
+) -> None:
     """Report, and answer questions, until the time is over or a signal comes."""
     routes = {
         ("GET", "/status"): lambda _: proxy.board.full(),
         ("POST", "/rotate"): lambda _: proxy.rotate(),
     }
     async with trio.open_nursery() as nursery:
+        # Before anybody is told that the proxy is there: from then on it may get signals.
+        await nursery.start(_stop_on_signal, nursery.cancel_scope)
+        await nursery.start(on_hangup, proxy.rotate)
+        _greet(proxy, tape)
         nursery.start_soon(report, proxy)
-        nursery.start_soon(on_hangup, proxy.rotate)
         nursery.start_soon(proxy.board.watch)
         nursery.start_soon(serve_admin, admin, routes)
-        with trio.move_on_after(math.inf if duration is None else duration):
-            log.info("%s: stopping", await wait_for_stop())
+        await trio.sleep(math.inf if duration is None else duration)
         nursery.cancel_scope.cancel()
+
+
+def _greet(proxy: Live, tape: Tape | None) -> None:
+    if not is_loopback(proxy.address.host):
+        log.warning("listening on %s: other machines can connect", proxy.address.host)
+    prefixes = [f"ws://{proxy.address}/{name}" for name in proxy.venues]
+    log.info("clients connect to %s", " or ".join(prefixes))
+    if tape is not None:
+        log.info("recording to %s", tape.writer.path.parent)
 
 
 def _create(recording: Recording, upstream: Upstream) -> Writer:
@@ -131,11 +138,11 @@ async def run_replay(
     keep_buffers()
     replay = Replay(recording, serving, start)
     async with replay.serve(serving):
-        prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
-        log.info("clients connect to %s", " or ".join(prefixes))
         finished = False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+            await nursery.start(_stop_on_signal, nursery.cancel_scope)
+            prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
+            log.info("clients connect to %s", " or ".join(prefixes))
             log.info("the timeline begins when %d client(s) have subscribed", clients)
             await replay.wait_for_clients(clients, settle_seconds)
             log.info("playing to %d client(s)", replay.subscribed)
@@ -154,6 +161,8 @@ async def run_replay(
     return 0 if finished else 1
 
 
-async def _stop_on_signal(scope: trio.CancelScope) -> None:
-    log.info("%s: stopping", await wait_for_stop())
+async def _stop_on_signal(
+    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    log.info("%s: stopping", await wait_for_stop(task_status=task_status))
     scope.cancel()

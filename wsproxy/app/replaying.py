@@ -18,7 +18,7 @@ from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, Instant, Kind
 from wsproxy.recording.reader import Recording
-from wsproxy.replay.timeline import timeline
+from wsproxy.replay.timeline import history, timeline
 from wsproxy.venues.registry import venue
 
 log = logging.getLogger("wsproxy")
@@ -140,12 +140,12 @@ class Replay:
     async def serve(self, serving: Serving) -> AsyncIterator[None]:
         """Listen for as long as the block lasts; sets ``address``.
 
-        With a start in the middle, clients find the state of that moment. Raises ConfigError for
+        With a start in the middle, or a recording that begins with keyframes, clients find the
+        state of that moment. Raises ConfigError for
         an address that cannot be listened on.
         """
-        if self._start is not None:
-            for _, batch in timeline(self._recording.batches(None, self._start), None):
-                self._route(batch)
+        for batch in history(self._recording.batches(None, self._start), self._start):
+            self._route(batch)
         async with listening(serving) as listeners, trio.open_nursery() as clients:
             host, port = listeners[0].socket.getsockname()[:2]
             self.address = Address(host, port)

@@ -8,16 +8,22 @@ from collections.abc import Callable
 import trio
 
 
-async def on_hangup(action: Callable[[], None]) -> None:
+async def on_hangup(
+    action: Callable[[], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Do this whenever SIGHUP comes."""
     with trio.open_signal_receiver(signal.SIGHUP) as received:
+        task_status.started()
         async for _ in received:
             action()
 
 
-async def wait_for_stop() -> str:
+async def wait_for_stop(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> str:
     """Return the name of the first SIGINT or SIGTERM; a second one then kills the process."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        task_status.started()
         async for number in received:
             name = signal.Signals(number).name
             break

@@ -137,7 +137,8 @@ class Connections:
         except HandshakeRefused as refused:
             ended = ConnectionEnded(1006, str(refused), "peer" if refused.status else "network")
             status, retry_after_ns = refused.status, refused.retry_after_ns
-            self._ban(hub, address, refused)
+            now_ns = clock.now().mono_ns
+            self._ledger.told_off(urlsplit(address).netloc, hub.venue.profile, refused, now_ns)
             log.warning("%s: %s", name, refused)
         finally:
             self._opening.pop(number, None)
@@ -151,14 +152,6 @@ class Connections:
                     number, ended.code, ended.reason, ended.by, status, retry_after_ns
                 )
                 self._engine.dispatch(hub, closed)
-
-    def _ban(self, hub: Hub, address: str, refused: HandshakeRefused) -> None:
-        """Tell all processes of the machine when a venue says that they are too fast."""
-        profile = hub.venue.profile
-        if refused.status in profile.too_fast:
-            wait_ns = max(refused.retry_after_ns or 0, profile.penalty_ns)
-            now_ns = clock.now().mono_ns
-            self._ledger.ban(urlsplit(address).netloc, now_ns + wait_ns, now_ns)
 
     async def _pump(self, hub: Hub, number: int, upstream: Upstream) -> ConnectionEnded:
         """Send what the hub wants sent until the connection ends."""

@@ -2,44 +2,127 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from wsproxy.recording.gaps import GapCount
+    from wsproxy.recording.reader import Recording, RecordingInfo
 
 
 @click.command("info")
 @click.argument("recording", type=click.Path(path_type=Path))
-def command(recording: Path) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object; times in ns, as text."
+)
+def command(recording: Path, as_json: bool) -> None:
     """Say what a recording holds: streams, times, sizes, health.
 
-    Fast, because it reads little more than the heads of blocks. Exit code 1 if it finds damage.
+    Fast where a recording was closed in order: then it is read only if it has gaps, to find which
+    streams they are of. Exit code 1 if damage is met; `wsproxy verify` looks for it.
     """
     from wsproxy.cli.options import failing
+    from wsproxy.recording.gaps import count_gaps
     from wsproxy.recording.reader import open as open_recording
-    from wsproxy.recording.times import iso
 
     with failing():
         reader = open_recording(recording, damaged="skip")
-        streams, info = reader.streams, reader.info
-        click.echo(f"{info.path}: {info.parts} part(s), {', '.join(info.venues)}")
-        if info.first is not None and info.last is not None:
-            click.echo(f"  from       {iso(info.first)}")
-            click.echo(f"  to         {iso(info.last)}  ({info.duration / 1e9:,.3f} s)")
-        click.echo(f"  records    {info.records:,}")
-        ratio = f"  ({info.disk_bytes / info.raw_bytes:.1%} of raw)" if info.raw_bytes else ""
-        click.echo(f"  raw        {info.raw_bytes:,} bytes")
-        click.echo(f"  on disk    {info.disk_bytes:,} bytes{ratio}")
-        for connection in info.connections:
-            click.echo(f"  connection {connection.number} to {connection.url}")
-        width = max((len(str(key)) for key in streams), default=0)
-        click.echo(f"  {'stream':{width}}  {'messages':>10}  {'per s':>8}  {'bytes':>13}")
-        for key, stream in streams.items():
-            seconds = info.duration / 1e9
-            rate = f"{stream.messages / seconds:8.1f}" if seconds else f"{'-':>8}"
-            click.echo(f"  {key!s:{width}}  {stream.messages:>10,}  {rate}  {stream.bytes:>13,}")
-        if info.cut:
-            click.echo(f"  the last {info.cut:,} bytes are a block that was never finished")
-        for damage in info.damage:
-            click.echo(f"  DAMAGE: {damage}", err=True)
+        gaps = count_gaps(reader)
+        info = reader.info
+        if as_json:
+            click.echo(json.dumps(_object(reader, gaps), indent=2))
+        else:
+            for line in _page(reader, gaps):
+                click.echo(line)
+    for damage in info.damage:
+        click.echo(f"  DAMAGE: {damage}", err=True)
     sys.exit(1 if info.damage else 0)
+
+
+def _health(info: RecordingInfo, gaps: GapCount) -> str:
+    return "damaged" if info.damage else "lossy" if info.cut or gaps.records else "good"
+
+
+def _page(reader: Recording, gaps: GapCount) -> Iterator[str]:
+    from wsproxy.cli.table import printable, table
+    from wsproxy.recording.times import iso
+
+    info = reader.info
+    first, seconds = info.first or 0, info.duration / 1e9
+    yield f"{info.path}: {info.parts} part(s), {printable(', '.join(info.venues))}"
+    if info.first is not None and info.last is not None:
+        yield f"  from       {iso(info.first)}"
+        yield f"  to         {iso(info.last)}  ({seconds:,.3f} s)"
+    yield f"  records    {info.records:,}"
+    ratio = f"  ({info.disk_bytes / info.raw_bytes:.1%} of raw)" if info.raw_bytes else ""
+    yield f"  raw        {info.raw_bytes:,} bytes"
+    yield f"  on disk    {info.disk_bytes:,} bytes{ratio}"
+    notes = [f"{gaps.records:,} gap record(s)"] if gaps.records else []
+    if info.cut:
+        notes.append(f"the last {info.cut:,} bytes are a block that was never finished")
+    elif info.kinds is None:
+        notes.append("it was not closed in order, or is still being written")
+    yield f"  health     {'; '.join([_health(info, gaps), *notes])}"
+    for connection in info.connections:
+        yield f"  connection {connection.number} to {printable(connection.url)}"
+    yield from table(
+        [">messages", ">per s", ">bytes", ">first", ">last", ">gaps", "stream"],
+        [
+            (
+                f"{stream.messages:,}",
+                f"{stream.messages / seconds:.1f}" if seconds else "-",
+                f"{stream.bytes:,}",
+                *(
+                    "-" if time is None else f"+{(time - first) / 1e9:.3f}s"
+                    for time in (stream.first, stream.last)
+                ),
+                f"{gaps.streams.get(key, 0):,}",
+                str(key),
+            )
+            for key, stream in reader.streams.items()
+        ],
+    )
+
+
+def _object(reader: Recording, gaps: GapCount) -> dict[str, object]:
+    info = reader.info
+    seconds = info.duration / 1e9
+    return {
+        "path": str(info.path),
+        "health": _health(info, gaps),
+        "parts": info.parts,
+        "venues": info.venues,
+        "first": _text(info.first),
+        "last": _text(info.last),
+        "seconds": seconds,
+        "records": info.records,
+        "raw_bytes": info.raw_bytes,
+        "disk_bytes": info.disk_bytes,
+        "ratio": info.disk_bytes / info.raw_bytes if info.raw_bytes else None,
+        "gaps": gaps.records,
+        "cut_bytes": info.cut,
+        "closed_in_order": info.kinds is not None,
+        "damage": [{"path": d.path, "offset": d.offset, "why": d.why} for d in info.damage],
+        "connections": [connection._asdict() for connection in info.connections],
+        "streams": [
+            {
+                "stream": str(key),
+                "messages": stream.messages,
+                "per_second": stream.messages / seconds if seconds else None,
+                "bytes": stream.bytes,
+                "first": _text(stream.first),
+                "last": _text(stream.last),
+                "gaps": gaps.streams.get(key, 0),
+            }
+            for key, stream in reader.streams.items()
+        ],
+    }
+
+
+def _text(time: int | None) -> str | None:
+    return None if time is None else str(time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -21,6 +22,8 @@ COMMANDS = {
     "cut": "Write a new recording of some of the time and some of the streams.",
     "merge": "Write several recordings as a new one, by time.",
     "compact": "Write a recording anew, as small as it gets.",
+    "export": "Write a recording's records as Parquet, NDJSON or other recorders' lines.",
+    "import": "Make a recording of what others recorded.",
     "venues": "List the venues with their limits, each with source and date.",
     "demo": "Show the whole job in half a minute, without a network.",
 }
@@ -35,7 +38,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"wsproxy.cli.{cmd_name}").command
+        module = f"wsproxy.cli.{cmd_name}" + "_" * iskeyword(cmd_name)
+        command: click.Command = import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

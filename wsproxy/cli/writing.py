@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +64,9 @@ def lines(loss: Loss) -> Iterator[str]:
     if loss.is_harmless:
         yield "        lost: no record"
         return
-    count = "records, nothing tells how many" if loss.records is None else f"{loss.records:,} records"
+    count = (
+        "records, nothing tells how many" if loss.records is None else f"{loss.records:,} records"
+    )
     times = [
         f"{word} {iso(time)}"
         for word, time in (

@@ -46,23 +46,15 @@ class Carriers:
     def add(self, stream: str, link: Link) -> None:
         """A link carries the stream from now on, too."""
         links = self._links.setdefault(stream, [])
-        if links and stream not in self.joins:
-            known = partial(self._known, stream)
-            join = Join(self._venue, stream, last=self._last(stream), known=known)
-            self.joins[stream] = join
-            for other in links:
-                if other.number is not None and other.streams[stream] is not Phase.PLANNED:
-                    join.add(other.number, source=True)
         links.append(link)
+        if len(links) > 1:
+            self._joined(stream)
 
     def remove(self, stream: str, link: Link, now_ns: int) -> Removed:
         """A link does not carry the stream any more."""
         links = self._links[stream]
         links.remove(link)
         removed = self._cut(stream, link, now_ns)
-        if len(links) < 2:
-            self.joins.pop(stream, None)
-            self.joining.pop(stream, None)
         if not links:
             del self._links[stream]
         return removed
@@ -70,8 +62,10 @@ class Carriers:
     def asked(self, link: Link, streams: Iterable[str]) -> None:
         """A link asks the venue for these streams: messages may come."""
         for stream in streams:
-            join = self.joins.get(stream)
-            if join is not None and link.number is not None and link.number not in join.lines:
+            if len(self._links.get(stream, ())) < 2:
+                continue
+            join = self._joined(stream)
+            if link.number is not None and link.number not in join.lines:
                 join.add(link.number, source=not join.lines)
                 self.joining[stream] = None
 
@@ -86,7 +80,8 @@ class Carriers:
         """The connection of a link has ended; the link still is to carry the stream."""
         if stream in self.joins:
             return self._cut(stream, link, now_ns)
-        return Removed(whole=link.streams[stream] is not Phase.LIVE, items=[])
+        came = stream in link.delivered or link.streams[stream] is Phase.LIVE
+        return Removed(whole=not came, items=[])
 
     def is_whole_without(self, stream: str, link: Link) -> bool:
         """Whether another link delivers all that this one does."""
@@ -109,10 +104,31 @@ class Carriers:
         items = join.offer(link.number, payload, now_ns)
         if not join.is_joined(link.number):
             self.joining[stream] = None
+        elif items and len(join.lines) == len(self._links[stream]) == 1:
+            self._forget(stream)  # alone, and with the first message that is new not behind either
         return items
+
+    def _joined(self, stream: str) -> Join:
+        """The join of a stream that several links carry."""
+        join = self.joins.get(stream)
+        if join is None:
+            known = partial(self._known, stream)
+            join = Join(self._venue, stream, last=self._last(stream), known=known)
+            self.joins[stream] = join
+            for link in self._links[stream]:
+                if link.number is not None and link.streams[stream] is not Phase.PLANNED:
+                    join.add(link.number, source=True)
+        return join
 
     def _cut(self, stream: str, link: Link, now_ns: int) -> Removed:
         join = self.joins.get(stream)
         if join is None or link.number is None or link.number not in join.lines:
             return Removed(whole=True, items=[])
-        return join.remove(link.number, now_ns)
+        removed = join.remove(link.number, now_ns)
+        if not join.lines:
+            self._forget(stream)
+        return removed
+
+    def _forget(self, stream: str) -> None:
+        del self.joins[stream]
+        self.joining.pop(stream, None)

@@ -107,7 +107,9 @@ class Desk:
         if request.kind == "private" and why is None:
             return
         pending = client.ask(request, now.mono_ns, said)
-        pending.refused = why
+        if why is not None:
+            self.refused["private"] += 1
+            pending.refused = why
         if request.kind == "subscribe":
             for stream in request.streams:
                 if stream in client.active:

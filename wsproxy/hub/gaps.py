@@ -80,6 +80,12 @@ class Gaps:
             for hole, names in ended.items()
         ]
 
+    def end(self, streams: Iterable[str]) -> None:
+        """Nothing more will come of these: their holes end here."""
+        for stream in streams:
+            self._sequences.pop(stream, None)
+        self.live(streams)
+
     def forget(self, stream: str) -> None:
         """The stream is not wanted any more: what is missed is no loss."""
         self._holes.pop(stream, None)
@@ -87,8 +93,7 @@ class Gaps:
 
     def finish(self) -> None:
         """Nothing more will come: every hole ends here."""
-        self._sequences.clear()
-        self.live(list(self._holes))
+        self.end(list(self._holes))
 
     def followed(self, stream: str, last: int, first: int, since_ns: int) -> None:
         """Between these two sequence numbers there was a hole, or it might have been one."""

@@ -86,7 +86,7 @@ class Handover:
                 self._intake.release(stream, settled.items)
                 yield stream, settled.why
             if all(map(join.is_joined, join.lines)):
-                del self._carriers.joining[stream]
+                self._carriers.joining.pop(stream, None)
         for link in links:
             for stream in list(link.leaving):
                 if self._may_leave(stream, link):

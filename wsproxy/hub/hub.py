@@ -162,6 +162,9 @@ class Hub:
 
     def _work(self, pool: Pool, now: Instant) -> None:
         pool.work(now)
+        for missed, how in pool.missed:
+            self._missed([missed], how, now)
+        pool.missed.clear()
         while pool.outcomes:
             outcomes, pool.outcomes = pool.outcomes, []
             for stream, why in outcomes:

@@ -123,8 +123,7 @@ class Intake:
         self, link: Link, key: bytes, carried: tuple[str, ...], payload: bytes
     ) -> Route | None:
         """Where messages with this key go; None if others bring the same messages, too."""
-        for stream in carried:
-            link.silent.pop(stream, None)
+        self._came(link, carried)
         if any(stream in self._carriers.joins for stream in carried):
             return None
         route = Route(carried, tuple(s for s in carried if link in self._carriers.of(s)))
@@ -138,8 +137,8 @@ class Intake:
         """Deliver what no other connection has brought; names the streams that this message won."""
         won: list[str] = []
         held: list[tuple[str, list[Item]]] = []
+        self._came(link, carried)
         for stream in carried:
-            link.silent.pop(stream, None)
             before = self._joined(stream)
             items = self._carriers.deliver(stream, link, payload, now_ns)
             if len(items) == 1 and items[0].payload is payload:
@@ -158,6 +157,11 @@ class Intake:
                 else:
                     self.release(stream, [item])
         return tuple(won)
+
+    def _came(self, link: Link, streams: Iterable[str]) -> None:
+        link.delivered.update(streams)
+        for stream in streams:
+            link.silent.pop(stream, None)
 
     def _joined(self, stream: str) -> int:
         join = self._carriers.joins.get(stream)

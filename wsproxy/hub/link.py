@@ -78,6 +78,8 @@ class Link:
         self.streams: dict[str, Phase] = {}
         self.leaving: dict[str, None] = {}
         """Streams that it carries until another connection has taken them over."""
+        self.delivered: set[str] = set()
+        """Streams of which messages came on this connection."""
         self.silent: dict[str, int] = {}
         """Streams that were granted and brought nothing yet, and when that becomes suspicious."""
         self.routes: dict[bytes, Route] = {}
@@ -144,6 +146,7 @@ class Link:
         self.number = None
         self.is_open = False
         self.silent.clear()
+        self.delivered.clear()
         self.is_counted, self.next_sequence = True, None
         self._replies.clear()
         self._suspects.clear()
@@ -187,6 +190,7 @@ class Link:
             self.groups.discard(group)
         self.leaving.pop(stream, None)
         self.silent.pop(stream, None)
+        self.delivered.discard(stream)
         self._planned.pop(stream, None)
         without = (tuple(s for s in half if s != stream) for half in self._suspects)
         self._suspects = deque(half for half in without if half)

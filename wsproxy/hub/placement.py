@@ -167,10 +167,16 @@ class Placement:
         """Give a link back; True if it was the last to carry the keepalive stream."""
         self.links.remove(link)
         self.share.give_back()
+        return self.bequeath(link, now)
+
+    def bequeath(self, link: Link, now: Instant) -> bool:
+        """Let another link deliver the keepalive stream; True if it was this one and none can."""
         if self._keepalive is None or link not in self.carriers.of(self._keepalive):
             return False
+        heirs = [o for o in self.links if o is not link and self._keepalive in o.streams]
+        if not heirs and link in self.links:
+            return False
         self.carriers.remove(self._keepalive, link, now.mono_ns)
-        heirs = [other for other in self.links if self._keepalive in other.streams]
         if heirs:
             self.carriers.add(self._keepalive, heirs[0])
         return not heirs

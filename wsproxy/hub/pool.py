@@ -63,6 +63,8 @@ class Pool:
     ) -> None:
         self.commands: list[Command] = []
         self.outcomes: list[tuple[str, str | None]] = []
+        self.missed: list[tuple[str, str]] = []
+        """Streams of which clients may have missed messages, and why."""
         self.placement = Placement(venue, budget, routing, redundancy=redundancy, mirrors=mirrors)
         self.links = self.placement.links
         self.carriers = self.placement.carriers
@@ -195,7 +197,7 @@ class Pool:
         link = self.link(event.connection)
         if link is None:
             return []
-        lost = self._handover.ended(link, now, why)
+        lost = [] if link.closing else self._handover.ended(link, now, why)
         suspects = self._quarantine.suspects(link, event, self._keepalive)
         if not link.closing:
             self.dialing.ended(link, event, now)
@@ -241,8 +243,7 @@ class Pool:
         for stream, until_ns in list(self._unwanted.items()):
             if until_ns <= now.mono_ns:
                 self._give_up(stream, now)
-        for stream, why in self._handover.advance(self.links, now):
-            self._warn(f"{self._profile.name}:{stream} may have a gap: {why}")
+        self.missed += self._handover.advance(self.links, now)
         if self._look_ns <= now.mono_ns and self.links:
             self._look_ns = now.mono_ns + _LOOK_NS
             self.placement.complete(set(self.carriers.streams()) - self._unwanted.keys())
@@ -330,6 +331,7 @@ class Pool:
                 self._unwanted.pop(self._keepalive, None)
         elif not link.closing:
             link.closing = True
+            self.placement.bequeath(link, now)
             why = "another connection took over" if link.rotating else "no stream is wanted"
             self.commands.append(CloseUpstream(link.number, 1000, why))
 
@@ -343,6 +345,7 @@ class Pool:
                 if not self.carriers.of(stream):
                     self._unwanted.pop(stream, None)
                     self._keepalive_wanted &= stream != self._keepalive
+                    self.intake.gaps.end([stream])
                     self._forget(stream)
                     self.outcomes.append((stream, why))
         self._routing.clear(link.routes)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from wsproxy.errors import RecordingError
 
@@ -38,6 +39,36 @@ def aside(out: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def aside_file(out: Path) -> Iterator[BinaryIO]:
+    """A new file, of mode 0600, that becomes ``out`` when the block ends well.
+
+    Otherwise it is deleted. As with ``aside``, but an empty file is not replaced either.
+    """
+    out = out.resolve()
+    try:
+        _refuse_if_there(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fd, made = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".unfinished", dir=out.parent)
+    except OSError as error:
+        raise RecordingError(f"{out} cannot be made: {error.strerror}") from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            yield file
+        _refuse_if_there(out)
+        _finish(Path(made), out)
+    except BaseException as error:
+        Path(made).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise RecordingError(f"{out} cannot be written: {error.strerror}") from None
+        raise
+
+
+def _refuse_if_there(out: Path) -> None:
+    if out.exists():
+        raise RecordingError(f"{out} is there already; choose another file")
+
+
 def _finish(made: Path, out: Path) -> None:
     try:
         _sync(made)
@@ -50,8 +81,8 @@ def _finish(made: Path, out: Path) -> None:
         raise RecordingError(f"{out.parent} cannot be synced: {error.strerror}") from None
 
 
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -103,6 +103,6 @@ def opening(
         info = infos[message.connection]
         yield made(Kind.ATTACHMENT, at, info, message.streams, message.payload)
     of_venue = {info.venue: number for number, info in infos.items()}
-    for key, payload in recording.state_at(at.wall_ns, wanted).items():
+    for key, payload in sorted(recording.state_at(at.wall_ns, wanted).items()):
         info = infos[granted.get(key, of_venue[key.venue])]
         yield made(Kind.KEYFRAME, at, info, (key.name,), payload)

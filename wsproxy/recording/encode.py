@@ -218,8 +218,11 @@ def _changes(values: list[int], starts: list[int], total: int) -> array[int]:
 
     It changes only where ``starts`` says.
     """
+    steps = map(sub, values[1:], values)
+    if len(starts) == total:
+        return signed([0, *steps])
     changes = [0] * total
-    for start, change in zip(starts[1:], map(sub, values[1:], values), strict=True):
+    for start, change in zip(starts[1:], steps, strict=True):
         changes[start] = change
     return signed(changes)
 

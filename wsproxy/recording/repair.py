@@ -20,13 +20,12 @@ def repair(
 
     Where records are lost, GAP records say so. Returns what was written, and all that is damaged.
     """
-    source = Source(path, skip_damage=True)
-    salvage = _Salvage(source)
+    salvage = _Salvage(path)
     written = rewrite(
         salvage.messages(),
         salvage.connections,
         out,
-        venues=list(dict.fromkeys(source.summary.venues)),
+        venues=list(dict.fromkeys(Source(path, skip_damage=True).summary.venues)),
         tool="repair",
         progress=progress,
     )
@@ -34,17 +33,17 @@ def repair(
 
 
 class _Salvage:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, path: Path) -> None:
         self.losses: list[Loss] = []
         self.connections: dict[int, ConnectionInfo] = {}
         """Those of all records so far."""
-        self._source = source
+        self._path = path
         self._streams: dict[StreamKey, None] = {}
         self._last: Message | None = None
 
     def messages(self) -> Iterator[Message]:
         """Every record that can be read, and those that tell of a loss."""
-        for found in survey(self._source):
+        for found in survey(self._path):
             if isinstance(found, Loss):
                 self.losses.append(found)
                 if not found.is_harmless:

@@ -53,12 +53,14 @@ class Loss:
         return self.records == 0
 
 
-def survey(source: Source, *, load: bool = True) -> Iterator[Sound | Loss]:
+def survey(path: Path, *, load: bool = True) -> Iterator[Sound | Loss]:
     """The good blocks of a recording in order; before each, what was lost since the one before.
 
-    Without ``load``, blocks are not decompressed: only heads and indexes are checked. ``source``
-    must skip damage.
+    Without ``load``, blocks are not decompressed: only heads and indexes are checked.
+
+    Raises RecordingError if there is no recording, or it cannot be read.
     """
+    source = Source(path, skip_damage=True)
     losses = _Losses(source)
     for part in source.parts():
         losses.begin(part)
@@ -74,7 +76,7 @@ def survey(source: Source, *, load: bool = True) -> Iterator[Sound | Loss]:
             if check is not None:
                 check.add(place, block)
         losses.cut = part.cut
-        is_whole = all(path != str(part.path) for path, _ in source.damage)
+        is_whole = all(damaged != str(part.path) for damaged, _ in source.damage)
         if check is not None and is_whole and check.disagreement:
             why = f"the index is wrong about {check.disagreement}"
             source.note(DamagedRecording(str(part.path), check.end, why))

@@ -49,17 +49,17 @@ def verify(path: Path, *, quick: bool = False, progress: Progress | None = None)
 
     Raises RecordingError if there is no recording, or it cannot be read.
     """
-    source = Source(path, skip_damage=True)
-    kinds = source.summary.kinds
+    summary = Source(path, skip_damage=True).summary
+    kinds = summary.kinds
     verdict = Verdict(
-        parts=source.summary.parts,
-        disk_bytes=source.summary.disk_bytes,
+        parts=summary.parts,
+        disk_bytes=summary.disk_bytes,
         is_closed=kinds is not None,
         gaps=None if quick and kinds is None else 0,
     )
     if quick and kinds is not None:
         verdict.gaps = kinds[Kind.GAP]
-    for found in survey(source, load=not quick):
+    for found in survey(path, load=not quick):
         if isinstance(found, Loss):
             verdict.damage += len(found.damage)
             verdict.cut += found.cut

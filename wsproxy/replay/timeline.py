@@ -25,7 +25,7 @@ def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
     first_ns: int | None = None
     after_ns = 0
     for recorded in batches:
-        batch = _with_streams(recorded)
+        batch = _with_streams(recorded, _PLAYED)
         if batch is None:
             continue
         if speed is not None:
@@ -34,9 +34,26 @@ def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
         yield Due(after_ns, batch)
 
 
-def _with_streams(batch: Batch) -> Batch | None:
-    """Only the messages and gaps that concern a venue's stream; None if there are none."""
-    if batch.kind not in (Kind.MESSAGE, Kind.GAP) or not batch.connection:
+def history(batches: Iterable[Batch], start: int | None) -> Iterator[Batch]:
+    """What late-join states have to be fed before a replay begins, of the recording's ``batches``.
+
+    Those before ``start`` (wall clock, ns), or without one the keyframes before the first message.
+    """
+    for recorded in batches:
+        if start is None and recorded.kind is Kind.MESSAGE:
+            return
+        batch = _with_streams(recorded, _REMEMBERED)
+        if batch is not None:
+            yield batch
+
+
+_PLAYED = frozenset({Kind.MESSAGE, Kind.GAP})
+_REMEMBERED = frozenset({Kind.MESSAGE, Kind.GAP, Kind.KEYFRAME})
+
+
+def _with_streams(batch: Batch, kinds: frozenset[Kind]) -> Batch | None:
+    """Only what concerns a venue's stream; None if there is nothing, or it is of another kind."""
+    if batch.kind not in kinds or not batch.connection:
         return None
     if all(batch.streams):
         return batch

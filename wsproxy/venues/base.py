@@ -347,5 +347,12 @@ class Venue(Protocol):
     def sequence(self, payload: bytes) -> int | None:
         """The message's number in a count of all messages of its connection, if there is one."""
 
+    def event_time(self, payload: bytes) -> int | None:
+        """When the venue says that it sent the message (or that it happened), ns since the Unix
+        epoch; None where it does not say.
+
+        Fast, and never raises: health checks call it once a message.
+        """
+
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message of the venue, slowly. Never raises."""

@@ -201,6 +201,10 @@ class Coinbase:
         """``sequence_num``, which counts the frames of a connection."""
         return frames.sequence(payload)
 
+    def event_time(self, payload: bytes) -> int | None:
+        """The frame's ``timestamp``."""
+        return frames.event_time(payload)
+
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message, by decoding it."""
         try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -40,6 +42,10 @@ _NO_ALIAS = frozenset({"USDT-USDC", "EURC-USDC", "XSGD-USDC", "TGBP-USDC", "AUDD
 _product = re.compile(r"[A-Z0-9]{1,32}(?:-[A-Z0-9]{1,32}){1,4}").fullmatch
 _channel = re.compile(rb'\{"channel":"([a-z0-9_]+)",').match
 _sequence = re.compile(rb'"sequence_num"\s*:\s*(\d{1,20})\b').search
+
+_timestamp = re.compile(
+    rb'"timestamp"\s*:\s*"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z"'
+).search
 
 # A frame up to its events, as the venue writes it. Anything else goes the slow way.
 _head = re.compile(
@@ -203,6 +209,28 @@ def sequence(frame: bytes) -> int | None:
     """The frame's number, if it has one."""
     number = _sequence(frame)
     return None if number is None else int(number[1])
+
+
+def event_time(frame: bytes) -> int | None:
+    """The frame's timestamp, ns since the Unix epoch; None if it has none that can be read.
+
+    ``2026-08-09T21:05:52.89675333Z``: up to nine decimals, zeros at the end left out (cryptofeed's
+    recorded session of 2026-08-09).
+    """
+    found = _timestamp(frame)
+    if found is None:
+        return None
+    seconds = _seconds(found[1])
+    return None if seconds is None else seconds * 10**9 + int((found[2] or b"").ljust(9, b"0"))
+
+
+@lru_cache(maxsize=64)
+def _seconds(text: bytes) -> int | None:
+    """Since the Unix epoch. Most frames come in the same second as the one before."""
+    try:
+        return int(datetime.fromisoformat(text.decode() + "+00:00").timestamp())
+    except ValueError:
+        return None
 
 
 def numbered(frame: bytes) -> Body:

@@ -7,7 +7,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
+from wsproxy.errors import RecordingError
 from wsproxy.model import BINARY, TEXT, Kind
+from wsproxy.recording.events import read_event
 
 
 class Origin:
@@ -73,17 +75,21 @@ def lines(chunk: bytes) -> list[bytes]:
     return found
 
 
-def is_text(payload: bytes) -> bool:
-    """Whether a text message can have this payload."""
+def opcode_of(payload: bytes) -> int:
+    """That of a text message if it can be one."""
     if payload.isascii():
-        return True
+        return TEXT
     try:
         payload.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return BINARY
+    return TEXT
 
 
-def opcode_of(payload: bytes) -> int:
-    """That of a text message if it can be one."""
-    return TEXT if is_text(payload) else BINARY
+def attached(payload: bytes) -> tuple[str, bytes]:
+    """URL and body of an ATTACHMENT; raises RecordingError if it has none."""
+    event = read_event(payload)
+    url, body = event.get("url"), event.get("body")
+    if not isinstance(url, str) or not isinstance(body, bytes):
+        raise RecordingError("an attachment has no url or no body")
+    return url, body

@@ -11,7 +11,7 @@ import zstandard
 
 from wsproxy.errors import RecordingError
 
-CHUNK_BYTES = 512 << 10
+CHUNK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
 """A longer line is refused: it would not fit into a block beside others."""
 
@@ -43,24 +43,43 @@ def chunks(path: Path, progress: Callable[[int], object] | None = None) -> Itera
 
 
 def _whole_lines(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
-    held: list[bytes] = []
-    length = 0
+    held = b""
     wanted = CHUNK_BYTES
-    for piece in _decompressed(pieces):
-        held.append(piece)
-        length += len(piece)
-        if length < wanted:
-            continue
-        data = b"".join(held)
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield data[:end]
-        held, length = [data[end:]], length - end
-        if length > MAX_LINE_BYTES:
-            raise RecordingError(f"{path} has a line of more than {MAX_LINE_BYTES >> 20} MiB")
-        wanted = max(CHUNK_BYTES, 2 * length)  # a long line is not searched again and again
-    if length:
+    try:
+        for piece in _gathered(_decompressed(pieces)):
+            held += piece
+            if len(held) < wanted:
+                continue
+            end = held.rfind(b"\n") + 1
+            if end:
+                yield held[:end]
+            held = held[end:]
+            if len(held) > MAX_LINE_BYTES:
+                raise RecordingError(f"{path} has a line of more than {MAX_LINE_BYTES >> 20} MiB")
+            wanted = max(CHUNK_BYTES, 2 * len(held))  # a long line is not searched all the time
+    except CutShort:
+        if end := held.rfind(b"\n") + 1:
+            yield held[:end]
+        raise
+    if held:
+        yield held
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, in pieces that are not small."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= CHUNK_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+    except CutShort:
         yield b"".join(held)
+        raise
+    yield b"".join(held)
 
 
 def _progressing(file: BinaryIO, progress: Callable[[int], object] | None) -> Iterator[bytes]:
