@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench chaos docs clean
+.PHONY: demo test lint bench chaos import-all docs clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Show the whole job in half a minute, without a network
@@ -25,6 +25,9 @@ bench: $(READY)  ## Throughput beside a plain relay; prints the tables of docs/p
 chaos: $(READY)  ## Ten minutes of faults, a hundred rotations, a hundred lost lines
 	CHAOS_SECONDS=600 CHAOS_EVERY_MS=1500 ROTATIONS=100 KILLS=100 $(BIN)/python -m pytest \
 		tests/e2e/test_chaos.py tests/e2e/test_rotation.py tests/e2e/test_redundancy.py
+
+import-all: $(READY)  ## Import, export and import again all of ../shared/traffic; say how fast
+	$(BIN)/python -m tests.bench.imports
 
 docs: $(READY)  ## Write the parts of docs/ that come from the code
 	$(BIN)/python -m tests.kit.write_docs

@@ -64,6 +64,32 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class Playing:
+    """How a recording is replayed. Times are wall clock, ns."""
+
+    start: int | None = None
+    end: int | None = None
+    speed: float | None = 1.0
+    """Replayed seconds a second; None is as fast as the slowest client reads."""
+    loops: int | None = 1
+    """How often it is played; None for ever."""
+    max_idle_ns: int | None = None
+    """Where nothing comes for longer, the next comes after so long."""
+    clients: int = 1
+    """The timeline begins when so many have subscribed,"""
+    settle_seconds: float = 0.5
+    """and nobody has asked for anything for so long."""
+    session: str = ""
+    """What this run is called in the log and the digests."""
+    stall_seconds: float = 60.0
+    """A client that reads nothing for so long is closed."""
+    lockstep: bool = False
+    """Whether each batch waits until every client has handled the one before."""
+    faithful: bool = False
+    """Whether connections end as they ended when it was recorded."""
+
+
+@dataclass(frozen=True)
 class Upstream:
     """How venues are reached."""
 
@@ -113,6 +139,12 @@ class Recording:
     keep_seconds: float | None = None
     keep_free_bytes: int | None = None
     """So much of the disk stays free, as far as deleting parts of this recording helps."""
+    rest_urls: tuple[tuple[str, str], ...] = ()
+    """Venues, and where to fetch snapshots of theirs in place of the venue's own address."""
+    rest_depth: int = 1000
+    """Levels of a book that is fetched; 0 fetches nothing."""
+    keyframe_seconds: float = 60.0
+    """How often the state of each stream is recorded; 0 for never."""
 
     def __post_init__(self) -> None:
         if self.keep_bytes is not None and self.keep_bytes <= self.rotate_bytes:
@@ -166,16 +198,21 @@ def parse_venue(text: str) -> VenueSetting:
     )
 
 
-def _url(text: str, name: str) -> str:
+def parse_rest_url(text: str) -> tuple[str, str]:
+    """``VENUE=URL`` with an http:// or https:// URL; raises ConfigError."""
+    name, _, url = text.partition("=")
+    return name, _url(url, name, ("https", "http"))
+
+
+def _url(text: str, name: str, schemes: tuple[str, str] = ("wss", "ws")) -> str:
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
+        usable = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(
-            f"{name}={text}: the address of {name} has to be like wss://host:port, without a query"
-        )
+        like = f"{schemes[0]}://host:port, without a query"
+        raise ConfigError(f"{name}={text}: the address of {name} has to be like {like}")
     return text.rstrip("/")
 
 

@@ -268,3 +268,24 @@ async def test_with_a_start_in_the_middle_clients_find_the_state_of_that_moment(
             join(replay, "/book", client)
             await replay.play(None, None)
     assert client.texts == ["snapshot 0,1", "book 2", "book 3"]
+
+
+async def test_clients_of_a_cut_find_what_its_keyframes_say(tmp_path: Path) -> None:
+    book = ("book",)
+    path = make_recording(
+        tmp_path / "cut", (0, "book =7,8", book, Kind.KEYFRAME), (1, "a 0", A), (2, "book 9", book)
+    )
+    replay = replay_of(path)
+    async with serving(replay):
+        client = FakeClient()
+        join(replay, "/book", client)
+        await replay.play(None, None)
+    assert client.texts == ["snapshot 7,8", "book 9"]
+
+
+def test_a_stream_of_which_only_the_state_is_known_is_there(tmp_path: Path) -> None:
+    path = make_recording(tmp_path / "cut", (0, "book =7", ("book",), Kind.KEYFRAME), (1, "a 0", A))
+    replay = replay_of(path)
+    client = FakeClient()
+    say(replay, join(replay, "/", client), "+book")
+    assert client.texts[0].startswith("ok +book"), client.texts

@@ -20,19 +20,18 @@ practical bound), where the plain relay makes the source wait.
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import wsproxy
 from tests.bench.load import STALL_SECONDS, STREAMS
+from tests.bench.processes import NUMBER, process, progress, said
 from tests.bench.tables import Rows, machine, markdown, plain, put
 
 RELAYS = ("proxy", "record", "plain")
@@ -44,9 +43,8 @@ MESSAGES: Mapping[str, Mapping[int, int]] = {
 }
 """So many for each number of clients: a measurement takes 1 to 3 s."""
 
-NUMBER = r"(\d+)"
 SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
-"""What processes say on their output."""
+"""What wsproxy says on its output."""
 
 FLOORS = {"times plain at 50 clients": 50.0, "share left with recording": 0.5}
 """What ``--quick`` demands: far below what is usual, for machines that have other things to do."""
@@ -80,20 +78,20 @@ def measure(relay: str, clients: int, messages: int) -> Measurement:
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "recording"
-        source = stack.enter_context(_process("-m", "tests.bench.source"))
-        url = f"ws://127.0.0.1:{_said(source, NUMBER)}"
-        server = stack.enter_context(_process(*_command(relay, url, directory)))
-        port = _said(server, NUMBER if relay == "plain" else SERVES)
+        source = stack.enter_context(process("-m", "tests.bench.source"))
+        url = f"ws://127.0.0.1:{said(source, NUMBER)}"
+        server = stack.enter_context(process(*_command(relay, url, directory)))
+        port = said(server, NUMBER if relay == "plain" else SERVES)
         place = f"ws://127.0.0.1:{port}/stream?streams={'/'.join(STREAMS)}"
         sinks = stack.enter_context(
-            _process("-m", "tests.bench.sinks", place, str(clients), str(messages))
+            process("-m", "tests.bench.sinks", place, str(clients), str(messages))
         )
-        _said(sinks, "(ready)")
+        said(sinks, "(ready)")
         assert source.stdin is not None
         source.stdin.write(f"{messages}\n")
         source.stdin.flush()
-        begin_ns = int(_said(source, NUMBER))
-        end_ns = int(_said(sinks, NUMBER))
+        begin_ns = int(said(source, NUMBER))
+        end_ns = int(said(sinks, NUMBER))
         disk_ns = _recorded_ns(directory, messages) if relay == "record" else None
     disk_seconds = None if disk_ns is None else (disk_ns - begin_ns) / 1e9
     return Measurement(clients, messages, (end_ns - begin_ns) / 1e9, disk_seconds)
@@ -107,48 +105,6 @@ def _command(relay: str, url: str, directory: Path) -> list[str]:
     if relay == "record":
         command += ["--out", str(directory), "--block-seconds", "0.1"]
     return command
-
-
-@contextmanager
-def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process, which is told to stop when the block is left."""
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        except Exception as error:
-            error.add_note(f"{' '.join(command)} said:\n{_stopped(process)}")
-            raise
-        else:
-            _stopped(process)
-
-
-def _stopped(process: subprocess.Popen[str]) -> str:
-    """Stop a process; give what it had still to say."""
-    process.terminate()
-    try:
-        return process.communicate(timeout=STALL_SECONDS)[0]
-    finally:
-        process.kill()
-
-
-def _said(process: subprocess.Popen[str], pattern: str) -> str:
-    """The group of the pattern in the first line that it matches wholly.
-
-    Raises RuntimeError, with all that the process said, where it ends before.
-    """
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.fullmatch(pattern, line.rstrip()):
-            return found[1]
-        lines.append(line)
-    raise RuntimeError(f"{process.args!r} failed:\n{''.join(lines)}")
 
 
 def _recorded_ns(directory: Path, messages: int) -> int:
@@ -170,17 +126,11 @@ def run(rounds: int, messages: Mapping[str, Mapping[int, int]]) -> Rounds:
     for number in range(1, rounds + 1):
         for clients in messages["plain"]:
             for relay in RELAYS:
-                _progress(f"round {number} of {rounds}: {relay}, {clients} clients")
+                progress(f"round {number} of {rounds}: {relay}, {clients} clients")
                 result = measure(relay, clients, messages[relay][clients])
                 results.setdefault((relay, clients), []).append(result)
-    _progress("")
+    progress("")
     return results
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{text}")
-        sys.stderr.flush()
 
 
 # --- tables ---

@@ -94,7 +94,7 @@ def _content(file: Path) -> str:
 
 
 def _expected(file: Path) -> tuple[str, int, int]:
-    """SHA-256 of the payloads in order, how many, and the bytes of text: by the standard library."""
+    """SHA-256 of the payloads in order, how many, the bytes of text; by the standard library."""
     text_bytes = 0
     payloads = []
     for row in _rows(file):

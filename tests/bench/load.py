@@ -1,9 +1,10 @@
-"""The messages that the bench sends: order-book updates of Binance, all of one size."""
+"""The messages that the benches send: order-book updates of Binance, all of one size."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 
 from websockets.frames import Frame, Opcode
@@ -19,37 +20,46 @@ STALL_SECONDS = 30.0
 
 _CHUNKS = 8
 """So many different ones: no two messages in one block of a recording are the same."""
+_SPAN = 10
+"""Updates in a message."""
 
 
-def message(stream: str, dice: Random) -> bytes:
-    """One combined message of this stream, with random prices and quantities."""
+def message(stream: str, number: int, dice: Random, event_time: int | None = None) -> bytes:
+    """A stream's combined message of this number, with random prices and quantities.
+
+    The updates of successive numbers follow each other without a gap.
+    """
 
     def level() -> tuple[str, str]:
         price = dice.randrange(10_000_000, 100_000_000) / 100
         return f"{price:.8f}", f"{dice.randrange(100_000) / 100_000:.8f}"
 
-    first = dice.randrange(10_000_000_000, 99_999_999_990)
+    first = 10_000_000_000 + number * _SPAN
     data = {
         "e": "depthUpdate",
-        "E": dice.randrange(1_723_000_000_000, 1_724_000_000_000),
+        "E": event_time or dice.randrange(1_723_000_000_000, 1_724_000_000_000),
         "s": stream.partition("@")[0].upper(),
         "U": first,
-        "u": first + 9,
+        "u": first + _SPAN - 1,
         "b": [level(), level(), level()],
         "a": [level(), level()],
     }
     return json.dumps({"stream": stream, "data": data}, separators=(",", ":")).encode()
 
 
+def frames() -> Iterator[bytes]:
+    """Frames without end, the streams in turn; the same in every process."""
+    dice, number = Random(1), 0
+    while True:
+        for stream in STREAMS:
+            yield Frame(Opcode.TEXT, message(stream, number, dice)).serialize(mask=False)
+        number += 1
+
+
 def chunks() -> list[bytes]:
-    """Runs of whole frames, the streams in turn; the same in every process."""
-    dice = Random(1)
-    frames = [
-        Frame(Opcode.TEXT, message(STREAMS[number % len(STREAMS)], dice)).serialize(mask=False)
-        for number in range(_CHUNKS * (CHUNK_BYTES // FRAME_BYTES))
-    ]
-    size = len(frames) // _CHUNKS
-    return [b"".join(frames[at : at + size]) for at in range(0, len(frames), size)]
+    """A few runs of whole frames; sent again and again, they are of a venue that counts anew."""
+    source, size = frames(), CHUNK_BYTES // FRAME_BYTES
+    return [b"".join(islice(source, size)) for _ in range(_CHUNKS)]
 
 
 def cut(runs: list[bytes], messages: int) -> Iterator[bytes]:

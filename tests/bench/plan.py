@@ -1,4 +1,4 @@
-"""How fast planning is: ``python -m tests.bench.plan``.
+"""How fast planning is: a part of ``python -m tests.bench.pool``.
 
 10,000 streams on few and on many connections: from nothing; when all of them are looked at and
 nothing has changed; when a client wants one stream more; and when one connection is hot and one
@@ -7,19 +7,16 @@ of its streams is to leave it.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from statistics import median
 
-from tests.bench.tables import Rows, machine, markdown, plain, put
+from tests.bench.tables import Rows
 from wsproxy.hub.lines import Line, Open, Rules, Step, Subscribe, Want
 from wsproxy.hub.plan import plan
 from wsproxy.hub.rebalance import rebalance
 
-_STREAMS = 10_000
 _HOT = 5_000.0
 _MORE = [Want("another@trade", "/stream")]
 
@@ -109,24 +106,11 @@ def _row(what: str, work: Callable[[], list[Step]], rounds: int) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.plan")
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there too")
-    options = parser.parse_args()
-    rounds = options.rounds
-    rows = [
-        ["", "steps", "median", "min to max"],
-        *planning(rounds, _STREAMS, Rules(1_024, hot_rate=_HOT)),
-        *planning(rounds, _STREAMS, Rules(1_024, spread_over=20, hot_rate=_HOT)),
-        *planning(rounds, _STREAMS, Rules(25, hot_rate=_HOT)),
+def rows(rounds: int, streams: int = 10_000) -> Rows:
+    """All of it, as a table."""
+    return [
+        [f"planning {streams:,} streams", "steps", "median", "min to max"],
+        *planning(rounds, streams, Rules(1_024, hot_rate=_HOT)),
+        *planning(rounds, streams, Rules(1_024, spread_over=20, hot_rate=_HOT)),
+        *planning(rounds, streams, Rules(25, hot_rate=_HOT)),
     ]
-    where = f"Median of {rounds} rounds, {_STREAMS:,} streams, one process, {machine()}."
-    print(where, plain(rows), sep="\n\n")
-    if options.markdown:
-        put(options.markdown, "plan", f"{where}\n\n{markdown(rows)}")
-
-
-if __name__ == "__main__":
-    main()

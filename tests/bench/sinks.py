@@ -25,12 +25,13 @@ _REQUEST = b'{"method":"LIST_SUBSCRIPTIONS","id":1}'
 def main() -> None:
     """Connect, count, report."""
     url, clients, messages = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    sockets = [_connect(url) for _ in range(clients)]
+    sockets = [connect(url)[0] for _ in range(clients)]
     print("ready", flush=True)
     print(_count(sockets, messages * FRAME_BYTES), flush=True)
 
 
-def _connect(url: str) -> socket.socket:
+def connect(url: str) -> tuple[socket.socket, ClientProtocol]:
+    """A client that has its subscriptions; its socket does not block."""
     uri = parse_uri(url)
     protocol = ClientProtocol(uri)
     protocol.send_request(protocol.connect())
@@ -42,7 +43,7 @@ def _connect(url: str) -> socket.socket:
     answer = _exchange(connection, protocol)
     assert isinstance(answer, Frame), answer
     connection.setblocking(False)
-    return connection
+    return connection, protocol
 
 
 def _exchange(connection: socket.socket, protocol: ClientProtocol) -> object:

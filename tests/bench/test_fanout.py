@@ -11,6 +11,7 @@ from tests.bench import fanout
 from tests.bench.fanout import Measurement, measure, rates, recording_cost, run, too_slow
 from tests.bench.load import FRAME_BYTES, MESSAGE_BYTES, STREAMS, chunks, cut, message
 from tests.bench.tables import markdown, plain, put
+from wsproxy.venues.base import Span
 from wsproxy.venues.binance import Binance
 from wsproxy.wire.frames import Splitter
 
@@ -18,9 +19,17 @@ from wsproxy.wire.frames import Splitter
 def test_every_message_has_the_same_size_and_names_its_stream() -> None:
     dice = Random(7)
     for stream in STREAMS:
-        payload = message(stream, dice)
+        payload = message(stream, 7, dice)
         assert len(payload) == MESSAGE_BYTES
         assert Binance().key(payload) == stream.encode()
+
+
+def test_the_numbers_of_a_stream_have_no_gap() -> None:
+    venue, stream, dice = Binance(), STREAMS[0], Random(7)
+    first, second = (venue.mark(message(stream, n, dice), stream) for n in (0, 1))
+    assert isinstance(first, Span)
+    assert isinstance(second, Span)
+    assert second.first == first.last + 1
 
 
 def test_what_is_sent_is_so_many_whole_frames() -> None:

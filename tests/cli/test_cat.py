@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cli.conftest import SECOND, WALL_NS, Run
+from wsproxy.cli.cat import command
+from wsproxy.model import Kind
 
 TRADE = {
     "seq": 1,
@@ -55,3 +58,32 @@ def test_a_stream_that_does_not_occur(run: Run, recording: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert "did you mean" in result.stderr
+
+
+def test_only_some_kinds(run: Run, recording: Path) -> None:
+    lines = run("cat", recording, "--kind", "opened", "--kind", "closed").stdout.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["opened", "closed"]
+    (choice,) = (one.type for one in command.params if one.name == "kind")
+    assert isinstance(choice, click.Choice)
+    assert list(choice.choices) == [kind.name.lower() for kind in Kind]
+
+
+def test_payloads_as_they_are(run: Run, recording: Path) -> None:
+    result = run("cat", recording, "--raw", "--messages")
+    assert result.stdout_bytes == b'{"p":"1"}\n\xff\n'
+
+
+def test_payloads_are_kept_from_a_terminal(
+    run: Run, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    result = run("cat", recording, "--raw")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "does not print to a terminal" in result.stderr
+
+
+def test_several_recordings_are_printed_by_time(run: Run, recording: Path) -> None:
+    lines = run("cat", recording, recording, "--messages").stdout.splitlines()
+    told = [(json.loads(line)["connection"], json.loads(line)["seq"]) for line in lines]
+    assert told == [(1, 1), (2, 1), (1, 2), (2, 2)]

@@ -164,3 +164,10 @@ def test_what_others_said_cannot_write_to_the_terminal(capsys: pytest.CaptureFix
         logger.handlers[:], logger.level = before
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("the venue says \ufffd[2J\ufffdfake line")
+
+
+def test_ctrl_c_ends_a_command_as_in_every_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, failing():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"

@@ -10,7 +10,6 @@ import pytest
 import wsproxy
 from tests.kit.exchange import running
 from tests.kit.exchange_binance import BinanceExchange
-from tests.kit.proxy import PATIENCE_S, run
 from tests.kit.proxy import wsproxy as running_wsproxy
 from tests.kit.round_trip import (
     assert_recorded,
@@ -25,27 +24,6 @@ from wsproxy.model import Kind
 
 WISH = binance(["a@trade"])
 RATE = 5_000.0
-
-
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_kill_costs_no_more_than_was_promised(
-    attempt: int, floor: TradingFloor, out: Path
-) -> None:
-    safe, more = trades("a@trade", 2_000, 300), trades("a@trade", int(2 * RATE), 300)
-    exchange = BinanceExchange()
-    command = ("record", "--out", str(out), "--block-seconds=0.2")
-    with running(exchange) as url, running_wsproxy(*command, f"binance={url}") as proxy:
-        (client,) = join_all(floor, proxy.url, [WISH])
-        exchange.play([*safe, *more], RATE)
-        # The first 2,000 are half a second old, and more, when this has come.
-        client.wait_for(1 + len(safe) + int(RATE * (1 + attempt / 10)), PATIENCE_S)
-        proxy.kill()
-    sent = [cue.text for cue in [*safe, *more]]
-    kept = [record.text for record in records(out, Kind.MESSAGE) if record.streams]
-    assert len(kept) >= len(safe)
-    assert kept == sent[: len(kept)]
-    assert wsproxy.open(out).info.damage == ()
-    assert run("info", str(out)).code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

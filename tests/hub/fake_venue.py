@@ -2,7 +2,7 @@
 
 Data: ``a 1``, or ``a+b 1`` for several streams; ``~a 1`` is data that only ``read`` understands.
 Requests to the venue: ``+a,b #7`` and ``-a #7``. Its answers: ``!ok 7``, ``!no 7 why``,
-``!no - why``, ``!holds a,b``, ``!notice text``, ``!ask reply``. Streams ``book...`` start with a
+``!no - why``, ``!holds a,b``, ``!notice text``, ``!bye text``, ``!ask reply``. Streams ``book...`` start with a
 snapshot and have a late-join state; a stream ``a@x`` lives at the endpoint ``/x``. Messages of
 ``seq...`` have numbers without gaps (``seq 4``, or ``seq 5-7``), those of ``rise...`` growing ones;
 ``book =1,2`` is a snapshot. ``a 1 %12`` is message 12 of its connection.
@@ -33,6 +33,7 @@ from wsproxy.venues.base import (
     Rate,
     Reading,
     Request,
+    Rest,
     Same,
     Snapshot,
     Span,
@@ -126,6 +127,8 @@ class FakeState:
 
 
 class FakeVenue:
+    rest: Rest | None = None
+
     def __init__(self, **changes: Any) -> None:
         self.profile = replace(PROFILE, **changes)
 
@@ -200,6 +203,8 @@ class FakeVenue:
                 return Holding(frozenset(_names(rest)))
             case "!notice":
                 return Notice(rest)
+            case "!bye":
+                return Notice(rest, is_leaving=True)
             case "!ask":
                 return Asked(rest.encode())
         if kind.startswith("~"):

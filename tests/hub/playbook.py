@@ -1,13 +1,15 @@
 """Drives a hub by hand: events in, commands out as short lines of text.
 
-``open 1 /`` · ``1> +a #1`` (to the venue) · ``close 1`` · ``c1< a 1`` (a message to client 1) ·
-``kick c1 1012``. Notes and warnings are kept aside, in ``notes`` and ``warnings``.
+``open 1 /`` (``open 1 / @2`` at mirror 2) · ``1> +a #1`` (to the venue) · ``close 1`` ·
+``c1< a 1`` (a message to client 1) · ``kick c1 1012``. Notes and warnings are kept aside, in
+``notes`` and ``warnings``; of messages that were held back and released, in ``released``.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from tests.hub.fake_venue import SECOND, FakeVenue
 from wsproxy.hub import events as e
@@ -43,6 +45,8 @@ class Play:
         numbers: Iterator[int] | None = None,
         close_on_gap: bool = True,
         linger_ns: int = 10 * SECOND,
+        redundancy: Callable[[str], int] = lambda stream: 1,
+        mirrors: Sequence[float] = (1.0,),
     ) -> None:
         self.venue = venue or FakeVenue()
         self.hub = Hub(self.venue, close_on_gap=close_on_gap)
@@ -51,10 +55,13 @@ class Play:
             linger_ns=linger_ns,
             numbers=numbers or itertools.count(1),
             jitter=lambda: 0.5,
+            redundancy=redundancy,
+            mirrors=mirrors,
         )
         self.mono_ns = 0
         self.notes: list[str] = []
         self.warnings: list[str] = []
+        self.released: list[str] = []
         self.kicks: list[str] = []
         """With reasons."""
 
@@ -69,8 +76,10 @@ class Play:
         lines: list[str] = []
         for command in commands:
             match command:
-                case e.OpenUpstream(connection, endpoint):
-                    lines.append(f"open {connection} {endpoint}")
+                case e.OpenUpstream(connection, endpoint, mirror):
+                    lines.append(
+                        f"open {connection} {endpoint}" + (f" @{mirror}" if mirror else "")
+                    )
                 case e.SendUpstream(connection, payload):
                     lines.append(f"{connection}> {payload.decode()}")
                 case e.CloseUpstream(connection):
@@ -80,6 +89,8 @@ class Play:
                 case e.CloseClient(client, code, reason):
                     lines.append(f"kick c{client} {code}")
                     self.kicks.append(reason)
+                case e.Note(Kind.MESSAGE, connection, _, payload):
+                    self.released.append(f"{connection}: {payload.decode()}")
                 case e.Note(kind, connection, streams):
                     self.notes.append(f"{kind.name} {connection} {','.join(streams)}")
                 case e.Warn(text):
@@ -88,8 +99,8 @@ class Play:
 
     # --- events ---
 
-    def join(self, client: int, path: str = "/", view: str = "") -> list[str]:
-        return self.do(e.ClientJoined(client, self.venue.session(path, view)))
+    def join(self, client: int, path: str = "/", view: str = "", priority: int = 0) -> list[str]:
+        return self.do(e.ClientJoined(client, self.venue.session(path, view), priority))
 
     def say(self, client: int, text: str) -> list[str]:
         return self.do(e.ClientSaid(client, text.encode(), TEXT))
@@ -103,8 +114,19 @@ class Play:
     def sent(self, connection: int, *, control: bool = False) -> list[str]:
         return self.do(e.UpstreamSent(connection, control))
 
-    def closed(self, connection: int, code: int = 1006) -> list[str]:
-        return self.do(e.UpstreamClosed(connection, code, "", "peer"))
+    def closed(
+        self, connection: int, code: int = 1006, status: int = 0, retry_after: int | None = None
+    ) -> list[str]:
+        retry_after_ns = None if retry_after is None else retry_after * SECOND
+        return self.do(
+            e.UpstreamClosed(
+                connection, code, "", "peer", status=status, retry_after_ns=retry_after_ns
+            )
+        )
+
+    def rotate(self) -> list[str]:
+        self.pool.rotate()
+        return self.do(e.Tick())
 
     def wait(self, seconds: float) -> list[str]:
         return [line for lines in self.ticks(seconds) for line in lines]
@@ -122,14 +144,15 @@ class Play:
         raise AssertionError("the hub wants to be woken without end")
 
     def venue_says(self, connection: int, *texts: str) -> list[str]:
-        """One chunk from the venue, as the application routes it; see also ``batch``."""
+        """One chunk from the venue, as the engine carries it; see also ``batch``."""
         self.batch = Batch(Kind.MESSAGE, connection, *self.now, [text.encode() for text in texts])
         count, lines = len(texts), []
         index = self.hub.route(self.batch)
         while index < count:
             lines += self.do(e.UpstreamSaid(self.batch, index))
             index = self.hub.route(self.batch, index + 1)
-        return lines + self.fetch()
+        lines += self.fetch()
+        return lines + (self.do(e.Tick()) if self.hub.is_restless else [])
 
     def fetch(self) -> list[str]:
         return [
@@ -156,3 +179,11 @@ class Play:
             else:
                 told.append(line)
         return told
+
+
+def live(*paths: str, **options: Any) -> Play:
+    """A hub with clients 1, 2, ... that have the streams of their paths."""
+    play = Play(**options)
+    for client, path in enumerate(paths, 1):
+        play.drive(play.join(client, path))
+    return play

@@ -1,26 +1,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
-
 import pytest
 
 from tests.hub.fake_venue import SECOND, FakeVenue
-from tests.hub.playbook import Play
+from tests.hub.playbook import Play, live
 from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.model import BINARY, TEXT, Batch, Instant, Kind
 from wsproxy.venues.binance import Binance
 from wsproxy.venues.coinbase import Coinbase
-
-
-def live(*paths: str, **options: Any) -> Play:
-    """A hub with clients 1, 2, ... that have the streams of their paths."""
-    play = Play(**options)
-    for client, path in enumerate(paths, 1):
-        play.drive(play.join(client, path))
-    return play
 
 
 # --- subscriptions -----------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Run:
         self.join = Join(venue, stream, last=last, known=lambda: self.state)
         self.now_ms = 0
         self.delivered: list[str] = []
+        self.unproven: list[tuple[int, list[str]]] = []
         for line in sources or (1,):
             self.join.add(line, source=True)
 
@@ -65,6 +66,8 @@ class Run:
             self.now_ms += 1
             payload = f"{self.stream} {value}".encode()
             said += self.take(self.join.offer(line, payload, self.now_ms * MS))
+            if self.join.is_restless:
+                said += [text for _, texts in self.wait(0) for text in texts]
         return said
 
     def new(self, line: int) -> None:
@@ -83,6 +86,7 @@ class Run:
         while settled := self.join.settle(self.now_ms * MS):
             assert settled.why
             unproven.append((settled.line, self.take(settled.items)))
+        self.unproven += unproven
         return unproven
 
 
@@ -193,8 +197,9 @@ def test_the_venue_counts_anew_while_the_only_line_is_new() -> None:
     run.say(2, 100)
     assert run.cut(1) == (True, [])
     run.new(3)
-    assert run.cut(2) == (False, [])
+    assert run.cut(2) == (True, [])
     assert run.say(3, 1, 2) == ["3:1", "3:2"]
+    assert run.unproven == [(3, ["3:1"])]
 
 
 # --- joining ---
@@ -286,7 +291,8 @@ def test_a_line_that_says_nothing_does_not_join_a_busy_stream() -> None:
         run.say(1, "x")
         assert run.wait(PATIENCE - 1) == []
     assert run.join.joined == (1,)
-    assert run.cut(1) == (False, [])
+    assert run.cut(1) == (True, [])
+    assert run.wait(PATIENCE) == [(2, [])]
 
 
 def test_lines_without_anything_in_common() -> None:
@@ -339,8 +345,9 @@ def test_a_line_that_takes_over_may_bring_copies_yet(stream: str) -> None:
     run = Run(stream)
     run.say(1, 1, 2, 3)
     run.new(2)
-    assert run.cut(1) == (False, [])
+    assert run.cut(1) == (True, [])  # perhaps
     assert run.say(2, 2, 3, 4) == ["2:4"]
+    assert run.unproven == []
 
 
 def test_the_line_that_has_waited_longest_takes_over() -> None:
@@ -544,6 +551,8 @@ def test_a_line_that_joins_while_the_source_ends_loses_what_it_says_it_loses(
         if line in run.join.lines and lines[line]:
             run.say(line, lines[line].pop(0))
     _race(run, lines, [])
+    run.wait(PATIENCE)
+    whole = whole and not run.unproven
     expected = values if whole else values[:brought] + values[max(brought, start) :]
     assert _values(run) == expected
 

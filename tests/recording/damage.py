@@ -38,7 +38,9 @@ def block(number: int) -> Batch:
     at = number * SECOND
     names = "aabaabaabc"
     connection = CONNECTIONS[number % 2].number
-    return Batch(Kind.MESSAGE, connection, WALL + at, MONO + at, payloads, None, [(name,) for name in names])
+    return Batch(
+        Kind.MESSAGE, connection, WALL + at, MONO + at, payloads, None, [(name,) for name in names]
+    )
 
 
 def places(path: Path) -> list[Place]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsproxy.errors import RecordingError
-from wsproxy.recording.aside import aside
+from wsproxy.recording.aside import aside, aside_file
 
 
 def test_what_is_written_appears_whole(tmp_path: Path) -> None:
@@ -84,3 +84,48 @@ def test_directories_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with aside(tmp_path / "out"):
         pass
     assert synced == [(tmp_path / "out").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    with aside_file(out) as file:
+        file.write(b"x")
+        assert not out.exists()
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert out.read_bytes() == b"x"
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(28, "No space left on device"), RecordingError),
+    ],
+)
+def test_a_file_that_fails_leaves_nothing(
+    tmp_path: Path, error: BaseException, raised: type[BaseException]
+) -> None:
+    def write() -> None:
+        with aside_file(tmp_path / "out") as file:
+            file.write(b"x")
+            raise error
+
+    with pytest.raises(raised, match=r"cannot be written: No space|^$"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def write() -> None:
+        with aside_file(out) as file:
+            file.write(b"theirs")
+            out.write_bytes(b"mine")
+
+    for _ in range(2):  # it comes while ours is written; it is there before
+        with pytest.raises(RecordingError, match="is there already"):
+            write()
+        assert out.read_bytes() == b"mine"
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]

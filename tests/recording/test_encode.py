@@ -113,6 +113,27 @@ def test_the_opcodes_are_left_out_where_all_is_text(encoder: BlockEncoder) -> No
     assert opcode(b"\1\2") == cbor2.CBORTag(64, b"\1\2")
 
 
+def test_records_that_arrived_one_by_one(encoder: BlockEncoder) -> None:
+    together = encoder.encode(
+        [
+            Batch(Kind.MESSAGE, 1, WALL, MONO, [b"a", b"b"], None, [("x",)] * 2, [WALL, WALL + 7]),
+            Batch(Kind.MESSAGE, 1, WALL + 9, MONO + 8, [b"c", b"d"]),
+            Batch(Kind.MESSAGE, 2, WALL + 8, MONO + 9, [b"e"], times=[WALL + 8]),
+        ],
+        0,
+    )
+    apart = encoder.encode(
+        [
+            Batch(Kind.MESSAGE, 1, WALL, MONO, [b"a"], None, [("x",)]),
+            Batch(Kind.MESSAGE, 1, WALL + 7, MONO + 7, [b"b"], None, [("x",)]),
+            Batch(Kind.MESSAGE, 1, WALL + 9, MONO + 8, [b"c", b"d"]),
+            Batch(Kind.MESSAGE, 2, WALL + 8, MONO + 9, [b"e"]),
+        ],
+        0,
+    )
+    assert together == apart
+
+
 def test_a_block_that_is_too_large_is_refused(encoder: BlockEncoder) -> None:
     batch = Batch(Kind.MESSAGE, 1, WALL, MONO, [bytes(MAX_BLOCK_BYTES)])
     with pytest.raises(RecordingError, match="more than a recording can hold"):

@@ -1,4 +1,4 @@
-"""The timeline: order, due times, and what is left out."""
+"""The timeline: order, positions, and what is left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsproxy.model import Batch, Kind
-from wsproxy.replay.timeline import timeline
+from wsproxy.replay.timeline import FAITHFUL, timeline
 
 SECOND = 1_000_000_000
 
@@ -19,20 +19,24 @@ def message(mono_ns: int, *streams: tuple[str, ...], kind: Kind = Kind.MESSAGE) 
     return Batch(kind, 1, 5 * SECOND + mono_ns, mono_ns, payloads, None, list(streams))
 
 
-@pytest.mark.parametrize(
-    ("speed", "expected"),
-    [(1.0, [0, SECOND]), (4.0, [0, SECOND // 4]), (0.5, [0, 2 * SECOND]), (None, [0, 0])],
-)
-def test_due_times_follow_the_speed(speed: float | None, expected: list[int]) -> None:
+def test_positions_are_offsets_from_the_first() -> None:
     batches = [message(7 * SECOND, ("a",)), message(8 * SECOND, ("a",))]
 
-    assert [due.after_ns for due in timeline(batches, speed)] == expected
+    assert [due.position for due in timeline(batches)] == [0, SECOND]
+
+
+def test_long_silences_are_shortened() -> None:
+    batches = [message(at * SECOND, ("a",)) for at in (0, 1, 100, 103, 200)]
+
+    dues = timeline(batches, max_idle_ns=2 * SECOND)
+
+    assert [due.position for due in dues] == [0, SECOND, 3 * SECOND, 5 * SECOND, 7 * SECOND]
 
 
 def test_a_batch_whose_messages_all_have_streams_goes_through_untouched() -> None:
     batch = message(0, ("a",), ("b", "c"))
 
-    assert [due.batch for due in timeline([batch], 1.0)] == [batch]
+    assert [due.batch for due in timeline([batch])] == [batch]
 
 
 def test_what_belongs_to_no_stream_is_left_out() -> None:
@@ -40,11 +44,11 @@ def test_what_belongs_to_no_stream_is_left_out() -> None:
     replies = message(1, ())
     mixed = message(2, ("a",), (), ("b",))
 
-    (due,) = timeline([events, replies, mixed], 1.0)
+    (due,) = timeline([events, replies, mixed])
 
     assert due.batch.payloads == [b"0", b"2"]
     assert due.batch.streams == [("a",), ("b",)]
-    assert due.after_ns == 0, "the first message begins the timeline, not what was left out"
+    assert due.position == 0, "the first message begins the timeline, not what was left out"
 
 
 @pytest.mark.parametrize("kind", [Kind.MESSAGE, Kind.GAP])
@@ -52,23 +56,27 @@ def test_what_belongs_to_no_venue_is_left_out(kind: Kind) -> None:
     nowhere = message(0, ("a",), kind=kind)
     nowhere.connection = 0
 
-    assert list(timeline([nowhere], 1.0)) == []
+    assert list(timeline([nowhere])) == []
 
 
-@given(
-    steps=st.lists(st.integers(-SECOND, SECOND), min_size=1, max_size=50),
-    speed=st.floats(0.01, 1000),
-)
-def test_due_times_never_go_back_and_do_not_drift(steps: list[int], speed: float) -> None:
+def test_ends_of_connections_are_there_if_they_are_wanted() -> None:
+    batches = [message(0, ("a",)), message(1, (), kind=Kind.CLOSED)]
+
+    assert len(list(timeline(batches))) == 1
+    assert [due.batch for due in timeline(batches, kinds=FAITHFUL)] == batches
+
+
+@given(steps=st.lists(st.integers(-SECOND, SECOND), min_size=1, max_size=50))
+def test_positions_never_go_back_and_do_not_drift(steps: list[int]) -> None:
     """Also where the monotonic clock does: parts of two boots."""
     at, batches = 10_000 * SECOND, []
     for step in steps:
         at += step
         batches.append(message(at, ("a",)))
 
-    dues = [due.after_ns for due in timeline(batches, speed)]
+    positions = [due.position for due in timeline(batches)]
 
-    assert len(dues) == len(batches)
-    assert all(before <= after for before, after in pairwise(dues))
+    assert len(positions) == len(batches)
+    assert all(before <= after for before, after in pairwise(positions))
     furthest = max(batch.mono_ns for batch in batches) - batches[0].mono_ns
-    assert dues[-1] == pytest.approx(furthest / speed, abs=1)
+    assert positions[-1] == furthest

@@ -173,6 +173,37 @@ def test_arbitrary_bytes_raise_nothing(payload: bytes) -> None:
     assert BINANCE.render(payload, "raw", None) == payload
 
 
+@pytest.mark.parametrize(
+    ("payload", "time"),
+    [
+        (b'{"data":{"e":"trade","E":1770123456789,"T":1770123456788}}', 1770123456789_000000),
+        (b'{"data":{"E":1770123456789123}}', 1770123456789123_000),
+        (b'{"data":[{"s":"X","E":1770123456789}]}', 1770123456789_000000),
+        (b'{"data":{"T":1770123456788,"s":"X"}}', 1770123456788_000000),
+        (b'{"data":{"lastUpdateId":1,"bids":[["1","2"]]}}', None),
+        (b'{"data":{"s":"\\"E\\":1770123456789"}}', None),
+        (b'{"data":{"E":177012345678}}', None),
+        (b'{"data":{"E":17701234567891}}', None),
+        (b"garbage", None),
+    ],
+)
+def test_when_a_message_was_sent(payload: bytes, time: int | None) -> None:
+    assert BINANCE.event_time(payload) == time
+
+
+@requires_traffic
+def test_recorded_messages_were_sent_a_second_before_or_behind() -> None:
+    """The clock of that machine was 1.2 s behind: see the traffic's README."""
+    timed = 0
+    for line in load(BINANCE_BTC):
+        sent = BINANCE.event_time(line.m.encode())
+        assert (sent is None) == ("@bookTicker" in line.m)
+        if sent is not None:
+            timed += 1
+            assert -2e9 < line.t - sent < -1e9
+    assert timed > 10_000
+
+
 @requires_traffic
 @pytest.mark.parametrize(
     ("name", "streams"),

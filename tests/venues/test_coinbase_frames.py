@@ -215,6 +215,23 @@ def test_no_products(text: str) -> None:
     assert not frames.is_product(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        (b"2026-08-09T21:05:52.89675333Z", 1786309552_896753330),
+        (b"2026-08-09T21:05:52.1Z", 1786309552_100000000),
+        (b"2026-08-09T21:05:52Z", 1786309552_000000000),
+        (b"2026-13-09T21:05:52Z", None),
+        (b"2026-08-09T21:05:52.0123456789Z", None),
+        (b"yesterday", None),
+    ],
+)
+def test_when_a_frame_was_sent(text: bytes, time: int | None) -> None:
+    head = b'{"channel":"heartbeats","timestamp":"%b","sequence_num":1,"events":[]}'
+    assert frames.event_time(head % text) == time
+    assert frames.event_time(b'{"channel":"heartbeats","events":[]}') is None
+
+
 def test_closed_and_opened_are_inverse() -> None:
     payload = json.dumps(json.loads(BEAT), separators=(",", ":")).encode()
     members, channel, events = frames.opened(payload)

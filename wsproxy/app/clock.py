@@ -10,3 +10,9 @@ from wsproxy.model import Instant
 def now() -> Instant:
     """This moment on the wall clock and on the monotonic clock, in ns."""
     return Instant(time.time_ns(), time.monotonic_ns())
+
+
+def monotonic_offset() -> tuple[int, int]:
+    """How far the monotonic clock is ahead of the wall clock, and how far off that may be, ns."""
+    before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    return (before + after) // 2 - wall, (after - before + 1) // 2

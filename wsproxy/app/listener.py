@@ -60,8 +60,11 @@ class FrontDoor:
         serving: Serving,
         passthrough: Passthrough | None = None,
         priorities: Sequence[tuple[str, int]] = (),
+        *,
+        pings: bool = True,
     ) -> None:
         self._engine = engine
+        self._pings = pings
         self._priorities = dict(priorities)
         self._serving = serving
         self._passthrough = passthrough
@@ -161,8 +164,8 @@ class FrontDoor:
             with port.scope:
                 async with trio.open_nursery() as nursery:
                     pings = hub.venue.profile.pings
-                    if pings is not None:
-                        nursery.start_soon(_ping, pings, port, client)
+                    if self._pings and pings is not None:
+                        nursery.start_soon(_keep_pinging, pings, port)
                     await self._listen(hub, port, client)
                     nursery.cancel_scope.cancel()
         finally:
@@ -182,15 +185,19 @@ class FrontDoor:
             log.debug("client %s left with code %d", port.name, ended.code)
 
 
-async def _ping(pings: Pings, port: Port, client: Client) -> None:
-    """Ping a client as its venue would, and close it if it does not answer."""
+async def _keep_pinging(pings: Pings, port: Port) -> None:
     while True:
         await trio.sleep(pings.every_ns / SECOND_NS)
-        with trio.move_on_after(pings.patience_ns / SECOND_NS) as patience:
-            with suppress(ConnectionEnded):  # whoever listens learns how
-                await client.ping()
-        if patience.cancelled_caught:
-            log.info("client %s is closed: it does not answer pings", port.name)
-            # As Binance does: https://github.com/ccxt/php-binance-api/issues/453, 2021-10-27.
-            port.close = (1008, "Pong timeout")
-            port.scope.cancel()
+        await ping(pings, port)
+
+
+async def ping(pings: Pings, port: Port) -> None:
+    """Ping a client as its venue would, and close it if it does not answer."""
+    with trio.move_on_after(pings.patience_ns / SECOND_NS) as patience:
+        with suppress(ConnectionEnded):  # whoever listens learns how
+            await port.client.ping()
+    if patience.cancelled_caught:
+        log.info("client %s is closed: it does not answer pings", port.name)
+        # As Binance does: https://github.com/ccxt/php-binance-api/issues/453, 2021-10-27.
+        port.close = (1008, "Pong timeout")
+        port.scope.cancel()

@@ -18,6 +18,7 @@ from wsproxy.app.engine import Engine
 from wsproxy.app.ledger import Ledger, default_directory
 from wsproxy.app.listener import FrontDoor
 from wsproxy.app.passthrough import Passthrough
+from wsproxy.app.recorder import Marked, Recorder
 from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import Connections
@@ -26,6 +27,7 @@ from wsproxy.hub.events import Note, Tick
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.venues.registry import venue
+from wsproxy.wire.http import Refusal
 
 log = logging.getLogger("wsproxy")
 
@@ -37,13 +39,25 @@ class Live:
     """A running live proxy."""
 
     def __init__(
-        self, address: Address, venues: Sequence[str], board: Board, rotate: Callable[[], None]
+        self,
+        address: Address,
+        venues: Sequence[str],
+        board: Board,
+        rotate: Callable[[], None],
+        recorder: Recorder | None,
     ) -> None:
+        self.recorder = recorder
         self.address = address
         self.venues = venues
         self.board = board
         self.rotate = rotate
         """Replaces every upstream connection by a new one, without a hole."""
+
+    def mark(self, body: bytes) -> Marked:
+        """Put a note, a ``Mark`` in JSON, into the recording; raises Refusal if there is none."""
+        if self.recorder is None:
+            raise Refusal(409, "This proxy does not record.")
+        return self.recorder.mark(body)
 
     def status(self) -> Status:
         """The numbers of this moment."""
@@ -94,6 +108,7 @@ async def live(
     urls = {name: [mirror.url for mirror in mirrors[name]] for name in hubs}
     feeds = {name: Feed(hub, pools[name], urls[name]) for name, hub in hubs.items()}
     board = Board(Address(host, port), engine, feeds, budget, tape)
+    recorder = None if tape is None else Recorder(tape, feeds, board, numbers)
 
     def rotate() -> None:
         for name, hub in hubs.items():
@@ -113,15 +128,19 @@ async def live(
                     venues.start_soon(engine.tick, hub)
                 for name, stream in upstream.subscribe:
                     engine.perform(hubs[name], hubs[name].pin(stream, clock.now()))
+                if recorder is not None:
+                    venues.start_soon(recorder.run, upstream)
                 async with trio.open_nursery() as clients:
                     door = FrontDoor(engine, serving, passthrough, upstream.priorities)
                     await clients.start(door.serve, listeners)
-                    yield Live(Address(host, port), tuple(hubs), board, rotate)
+                    yield Live(Address(host, port), tuple(hubs), board, rotate, recorder)
                     door.accepting.cancel()
                     clients.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS
                     await _say_farewell(engine)
                 for hub in hubs.values():
                     engine.perform(hub, hub.finish(clock.now()))
+                if recorder is not None:
+                    recorder.tell()
                 venues.cancel_scope.cancel()
 
 

@@ -12,6 +12,7 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.app.admin import admin_listening, serve_admin
+from wsproxy.app.keyboard import listen_to_keys
 from wsproxy.app.listener import listening
 from wsproxy.app.live import Live, live
 from wsproxy.app.replaying import Replay
@@ -19,18 +20,19 @@ from wsproxy.app.report import report, sentence
 from wsproxy.app.signals import on_hangup, wait_for_stop
 from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
+from wsproxy.app.transport import Transport
 from wsproxy.app.upstream import tls_context
-from wsproxy.config import SECOND_NS, Recording, Serving, Upstream, is_loopback
+from wsproxy.config import SECOND_NS, Playing, Recording, Serving, Upstream, is_loopback
 from wsproxy.recording.heap import keep_buffers
-from wsproxy.recording.reader import Recording as Reader
 from wsproxy.recording.retention import Retention
 from wsproxy.recording.rotation import Rotation
 from wsproxy.recording.writer import Writer, default_directory
+from wsproxy.replay.programme import Programme
 
 log = logging.getLogger("wsproxy")
 
 LOSSY = 3
-"""Exit code of a recording that is good but lacks messages."""
+"""Exit code of a recording that lacks messages, of a replay that not everybody got all of."""
 
 
 async def run_live(
@@ -58,6 +60,7 @@ async def _serve(
     routes = {
         ("GET", "/status"): lambda _: proxy.board.full(),
         ("POST", "/rotate"): lambda _: proxy.rotate(),
+        ("POST", "/mark"): proxy.mark,
     }
     async with trio.open_nursery() as nursery:
         # Before anybody is told that the proxy is there: from then on it may get signals.
@@ -124,41 +127,41 @@ def _farewell(status: Status, tape: Tape | None) -> int:
     return LOSSY if tape.lost else 0
 
 
-async def run_replay(
-    recording: Reader,
-    serving: Serving,
-    *,
-    start: int | None,
-    end: int | None,
-    speed: float | None,
-    clients: int,
-    settle_seconds: float,
-) -> int:
+async def run_replay(programme: Programme, serving: Serving, playing: Playing) -> int:
     """``replay``: serve, wait for the clients, play, report; returns the exit code."""
     keep_buffers()
-    replay = Replay(recording, serving, start)
-    async with replay.serve(serving):
+    replay = Replay(programme, serving, playing)
+    async with (
+        replay.serve(serving),
+        admin_listening(serving.admin, replay.address.port) as admin,
+    ):
         finished = False
         async with trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
+            name = f"replay {playing.session}: " if playing.session else ""
             prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
-            log.info("clients connect to %s", " or ".join(prefixes))
-            log.info("the timeline begins when %d client(s) have subscribed", clients)
-            await replay.wait_for_clients(clients, settle_seconds)
-            log.info("playing to %d client(s)", replay.subscribed)
+            log.info("%sclients connect to %s", name, " or ".join(prefixes))
+            log.info("the timeline begins when %d client(s) have subscribed", playing.clients)
+            transport = Transport(replay)
+            nursery.start_soon(serve_admin, admin, transport.routes)
+            nursery.start_soon(listen_to_keys, transport)
+            await replay.wait_for_clients()
+            log.info("playing to %d client(s)", replay.patience.subscribed)
             began = trio.current_time()
-            count = await replay.play(end, speed)
+            await replay.play()
             await replay.finish()
             took = trio.current_time() - began
             finished = True
             nursery.cancel_scope.cancel()
     if finished:
-        log.info("%s messages in %.2f s", f"{count:,}", took)
+        log.info("%s messages in %.2f s", f"{replay.player.messages:,}", took)
     else:
         log.warning("stopped before the end of the recording")
     for _, client, size, sha256 in replay.deliveries:
         sys.stdout.write(f"{sha256}  {size:>12}  {client}\n")
-    return 0 if finished else 1
+    if replay.patience.stalled:
+        log.warning("not everything was delivered: %s", ", ".join(replay.patience.stalled))
+    return 1 if not finished else LOSSY if replay.patience.stalled else 0
 
 
 async def _stop_on_signal(

@@ -26,6 +26,8 @@ log = logging.getLogger("wsproxy.tape")
 
 _SYNC_NS = SECOND_NS
 _DRAIN_SECONDS = 30.0
+_DISPENSABLE = frozenset({Kind.KEYFRAME, Kind.ATTACHMENT, Kind.CLOCK, Kind.MARKER, Kind.STATISTICS})
+"""Records without which no message is missing: that they are lost makes no gap."""
 _BLOCKS_AT_ONCE = 16
 """How many blocks the thread is handed at most: between two of its turns the event loop has one."""
 
@@ -41,6 +43,8 @@ class _Loss:
     def add(self, batches: Iterable[Batch]) -> None:
         """Count batches in; gap records that were lost tell of streams, too."""
         for batch in batches:
+            if batch.kind in _DISPENSABLE:
+                continue
             self.since_ns = min(self.since_ns, batch.wall_ns)
             streams = self.streams.setdefault(batch.connection, set())
             if batch.kind in (Kind.MESSAGE, Kind.GAP):
@@ -85,7 +89,7 @@ class Tape:
         self.writer = writer
         self.lost = 0
         """Messages that the recording lacks."""
-        self._settings = settings
+        self.settings = settings
         self._batches: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
         self._unnamed: Batch | None = None
@@ -116,12 +120,12 @@ class Tape:
         Raises RecordingError if the disk is too slow and the settings want the proxy to stop then.
         """
         size = sum(map(len, batch.payloads))
-        if self._bytes + size > self._settings.backlog_bytes:
+        if self._bytes + size > self.settings.backlog_bytes:
             self._overrun(batch)
             return
         self._batches.append((batch, size))
         self._bytes += size
-        if self._bytes >= self._settings.block_bytes:
+        if self._bytes >= self.settings.block_bytes:
             self._wake.set()
 
     def note(self, kind: Kind, connection: int, streams: tuple[str, ...], payload: bytes) -> None:
@@ -144,8 +148,8 @@ class Tape:
 
     async def _run(self) -> None:
         while self._batches or not self._closing:
-            if self._bytes < self._settings.block_bytes and not self._closing:
-                with trio.move_on_after(self._settings.block_seconds):
+            if self._bytes < self.settings.block_bytes and not self._closing:
+                with trio.move_on_after(self.settings.block_seconds):
                     await self._wake.wait()
                 self._wake = trio.Event()
             await self._write_block()
@@ -163,7 +167,7 @@ class Tape:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._settle_names()
         told = _Loss()
-        if self._closing or self._bytes < self._settings.backlog_bytes // 2:
+        if self._closing or self._bytes < self.settings.backlog_bytes // 2:
             told, self._loss = self._loss, told
         block = told.gaps()
         block += self._take()
@@ -194,7 +198,7 @@ class Tape:
         try:
             surplus = await trio.to_thread.run_sync(retain, limiter=self._limiter)
         except RecordingError as error:
-            if self._settings.stop_on_error:
+            if self.settings.stop_on_error:
                 raise
             self._complain(f"{error}; the proxy goes on")
         else:
@@ -204,7 +208,7 @@ class Tape:
     def _take(self) -> list[Batch]:
         block: list[Batch] = []
         taken = 0
-        while self._batches and taken < self._settings.block_bytes * _BLOCKS_AT_ONCE:
+        while self._batches and taken < self.settings.block_bytes * _BLOCKS_AT_ONCE:
             batch, size = self._batches.popleft()
             taken += size
             block.append(batch)
@@ -220,8 +224,8 @@ class Tape:
             self._synced_ns = now.mono_ns
 
     def _overrun(self, batch: Batch) -> None:
-        waiting = f"more than {self._settings.backlog_bytes >> 20} MB wait for the disk"
-        if self._settings.stop_on_error and batch.kind is Kind.MESSAGE:
+        waiting = f"more than {self.settings.backlog_bytes >> 20} MB wait for the disk"
+        if self.settings.stop_on_error and batch.kind is Kind.MESSAGE:
             raise RecordingError(f"{self.writer.path} cannot be written in time: {waiting}")
         self._complain(f"{waiting}: messages are being lost to the recording")
         if batch.kind is not Kind.MESSAGE:
@@ -238,7 +242,7 @@ class Tape:
             self._unnamed = None
 
     def _failed(self, error: RecordingError) -> None:
-        if self._settings.stop_on_error:
+        if self.settings.stop_on_error:
             raise error
         self._complain(f"{error}; the proxy goes on, the recording has a gap")
 

@@ -49,10 +49,10 @@ def command(
     only_messages: bool,
     raw: bool,
 ) -> None:
-    """Print records as NDJSON, one a line; those of several recordings by time.
+    """Print a recording's records as NDJSON.
 
-    Keys: seq, time (ns since 1970, as text), kind, connection, stream (null, a name, or a list
-    of names), and text, base64 or event.
+    One a line; those of several recordings by time. Keys: seq, time (ns since 1970, as text),
+    kind, connection, stream (null, a name, or a list of names), and text, base64 or event.
     """
     from wsproxy.cli.options import failing
     from wsproxy.errors import ConfigError

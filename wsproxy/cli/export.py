@@ -49,7 +49,7 @@ def command(
     start: str | None,
     end: str | None,
 ) -> None:
-    """Write a recording's records in a format of others.
+    """Write a recording's records as Parquet, NDJSON or other recorders' lines.
 
     hftbacktest converts one instrument at a time: choose its streams with --stream, and name the
     file as its collector does, btcusdt_20240808.gz.

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from wsproxy.recording.gaps import GapCount
-    from wsproxy.recording.reader import Recording, RecordingInfo
+    from wsproxy.recording.reader import Recording
 
 
 @click.command("info")
@@ -20,35 +20,53 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object; times in ns, as text."
 )
-def command(recording: Path, as_json: bool) -> None:
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Read all of it, too, and write a page with a picture of it: messages over time, gaps, "
+    "latency. Needs wsproxy[report].",
+)
+@click.option("--force", is_flag=True, help="Replace the FILE of --html if it is there already.")
+def command(recording: Path, as_json: bool, html: Path | None, force: bool) -> None:
     """Say what a recording holds: streams, times, sizes, health.
 
-    Fast where a recording was closed in order: then it is read only if it has gaps, to find which
-    streams they are of. Exit code 1 if damage is met; `wsproxy verify` looks for it.
+    Fast, because it reads little more than the heads of blocks: `wsproxy verify` reads everything.
+    Only where there are gaps, or no index, are blocks read to find which streams have them.
+    Exit code 1 if it finds damage.
     """
     from wsproxy.cli.options import failing
     from wsproxy.recording.gaps import count_gaps
     from wsproxy.recording.reader import open as open_recording
+    from wsproxy.recording.verify import verify
 
     with failing():
+        if html is not None:
+            from wsproxy.cli.page import report
+
+            report(recording, html, force=force)
         reader = open_recording(recording, damaged="skip")
         gaps = count_gaps(reader)
-        info = reader.info
+        found = [one for loss in verify(recording, quick=True).losses for one in loss.damage]
+        damage = {(one.path, one.offset): one for one in (*found, *reader.info.damage)}
+        health = "damaged" if damage else "lossy" if reader.info.cut or gaps.records else "good"
         if as_json:
-            click.echo(json.dumps(_object(reader, gaps), indent=2))
+            page = _object(reader, gaps) | {
+                "health": health,
+                "damage": [
+                    {"path": d.path, "offset": d.offset, "why": d.why} for d in damage.values()
+                ],
+            }
+            click.echo(json.dumps(page, indent=2))
         else:
-            for line in _page(reader, gaps):
+            for line in _page(reader, gaps, health):
                 click.echo(line)
-    for damage in info.damage:
-        click.echo(f"  DAMAGE: {damage}", err=True)
-    sys.exit(1 if info.damage else 0)
+    for one in damage.values():
+        click.echo(f"  DAMAGE: {one}", err=True)
+    sys.exit(1 if damage else 0)
 
 
-def _health(info: RecordingInfo, gaps: GapCount) -> str:
-    return "damaged" if info.damage else "lossy" if info.cut or gaps.records else "good"
-
-
-def _page(reader: Recording, gaps: GapCount) -> Iterator[str]:
+def _page(reader: Recording, gaps: GapCount, health: str) -> Iterator[str]:
     from wsproxy.cli.table import printable, table
     from wsproxy.recording.times import iso
 
@@ -67,7 +85,7 @@ def _page(reader: Recording, gaps: GapCount) -> Iterator[str]:
         notes.append(f"the last {info.cut:,} bytes are a block that was never finished")
     elif info.kinds is None:
         notes.append("it was not closed in order, or is still being written")
-    yield f"  health     {'; '.join([_health(info, gaps), *notes])}"
+    yield f"  health     {'; '.join([health, *notes])}"
     for connection in info.connections:
         yield f"  connection {connection.number} to {printable(connection.url)}"
     yield from table(
@@ -94,7 +112,6 @@ def _object(reader: Recording, gaps: GapCount) -> dict[str, object]:
     seconds = info.duration / 1e9
     return {
         "path": str(info.path),
-        "health": _health(info, gaps),
         "parts": info.parts,
         "venues": info.venues,
         "first": _text(info.first),
@@ -107,7 +124,6 @@ def _object(reader: Recording, gaps: GapCount) -> dict[str, object]:
         "gaps": gaps.records,
         "cut_bytes": info.cut,
         "closed_in_order": info.kinds is not None,
-        "damage": [{"path": d.path, "offset": d.offset, "why": d.why} for d in info.damage],
         "connections": [connection._asdict() for connection in info.connections],
         "streams": [
             {

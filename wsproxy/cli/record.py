@@ -18,7 +18,8 @@ from wsproxy.cli.options import (
     serving,
     serving_options,
 )
-from wsproxy.config import Recording
+from wsproxy.config import Recording, parse_rest_url
+from wsproxy.errors import ConfigError
 
 
 @click.command("record")
@@ -88,6 +89,32 @@ from wsproxy.config import Recording
     help="... when less of the disk is free.  [default: never]",
 )
 @option(
+    "--rest-depth",
+    type=click.IntRange(0, 5000),
+    default=Recording.rest_depth,
+    show_default=True,
+    metavar="LEVELS",
+    help="Fetch books from the venue's REST interface where its streams do not begin with them "
+    "(Binance), with so many levels, when a stream begins and after each gap; 0 for never. More "
+    "levels count more against the venue's limit.",
+)
+@option(
+    "--rest-url",
+    multiple=True,
+    metavar="VENUE=URL",
+    help="... from here. Repeatable.  [default: the venue's own address, if its streams come from "
+    "there, else nowhere]",
+)
+@option(
+    "--keyframe-seconds",
+    type=Number(0),
+    default=Recording.keyframe_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="Record the state of each stream so often where a venue has such (Coinbase), so that "
+    "seeking is cheap; 0 for never.",
+)
+@option(
     "--on-disk-error",
     type=click.Choice(["continue", "stop"]),
     default="continue",
@@ -118,6 +145,9 @@ def command(**options: Any) -> None:
             keep_bytes=_scaled(options["keep_gb"], 1 << 30),
             keep_seconds=_scaled(options["keep_days"], 86_400),
             keep_free_bytes=_scaled(options["keep_free_gb"], 1 << 30),
+            rest_urls=tuple(map(_rest_url, options["rest_url"])),
+            rest_depth=options["rest_depth"],
+            keyframe_seconds=options["keyframe_seconds"],
         )
         venues, clients = upstream(options), serving(options)
     log_to_stderr()
@@ -126,3 +156,13 @@ def command(**options: Any) -> None:
 
 def _scaled(value: float | None, unit: int) -> int | None:
     return None if value is None else int(value * unit)
+
+
+def _rest_url(text: str) -> tuple[str, str]:
+    from wsproxy.venues.registry import VENUES
+
+    name, url = parse_rest_url(text)
+    if name not in VENUES or VENUES[name].rest is None:
+        known = ", ".join(known for known, venue in VENUES.items() if venue.rest is not None)
+        raise ConfigError(f"--rest-url {text}: write VENUE=URL, for one of {known}")
+    return name, url

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,24 +17,22 @@ from wsproxy.cli.options import (
     serving,
     serving_options,
 )
+from wsproxy.config import SECOND_NS, Playing
 from wsproxy.errors import ConfigError
 
-
-def _speed(text: str) -> float | None:
-    """``max`` is None; raises ConfigError."""
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < math.inf:
-        raise ConfigError(f"--speed {text}: write a number above 0, or max")
-    return speed
+if TYPE_CHECKING:
+    from wsproxy.replay.programme import Programme
 
 
 @click.command("replay")
-@click.argument("recording", type=click.Path(path_type=Path))
+@click.argument("recording", nargs=-1, required=True, type=click.Path(path_type=Path))
+@option(
+    "--offset",
+    multiple=True,
+    metavar="[N=]SECONDS",
+    help="Add so much to the times of recording N, counted from 1: so recordings of different "
+    "days play side by side. Repeatable.",
+)
 @option(
     "--speed",
     default="1",
@@ -46,49 +43,111 @@ def _speed(text: str) -> float | None:
 @option("--start", metavar="TIME", help="Begin here: ISO time, or +30s from the start.")
 @option("--end", metavar="TIME", help="End before this: ISO time, or +2m from the start.")
 @option(
+    "--loop",
+    default="1",
+    show_default=True,
+    metavar="N|forever",
+    help="Play so many times. Clients that no snapshot makes whole are closed with 1012 between.",
+)
+@option(
+    "--max-idle",
+    type=Number(0),
+    metavar="SECONDS",
+    help="Where nothing comes for longer, go on after so long.",
+)
+@option(
     "--clients",
     type=click.IntRange(1),
-    default=1,
+    default=Playing.clients,
     show_default=True,
     help="Begin when so many clients have subscribed.",
 )
 @option(
     "--settle",
     type=Number(0),
-    default=0.5,
+    default=Playing.settle_seconds,
     show_default=True,
     metavar="SECONDS",
     help="... and nobody has asked for anything for so long.",
 )
+@option("--session", default="", metavar="NAME", help="Call the run so in the log and digests.")
+@option(
+    "--stall-timeout",
+    type=Number(0, min_open=True),
+    default=Playing.stall_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="Close a client that has read nothing for so long; the exit code is then 3.",
+)
+@option(
+    "--lockstep",
+    is_flag=True,
+    help="Go on only when every client has handled what it was sent.",
+)
 @serving_options
 @config_option
-def command(recording: Path, **options: Any) -> None:
-    """Play a recording in the venues' own protocol.
+def command(recording: tuple[Path, ...], **options: Any) -> None:
+    """Play recordings in the venues' own protocol.
 
-    Clients connect as they would to `wsproxy record`. At the end it prints for each client the
-    SHA-256 of all data frames that it was sent: two runs with the same requests print the same.
+    Clients connect as they would to `wsproxy record`. Several recordings are merged by time. At
+    the end it prints for each client the SHA-256 of all data frames that it was sent: two runs
+    with the same requests print the same.
     """
     from wsproxy.app.program import run_replay
-    from wsproxy.recording.reader import open as open_recording
-    from wsproxy.recording.times import moment
+    from wsproxy.replay.library import open as open_recording
+    from wsproxy.replay.programme import Programme
 
     with failing():
-        reader = open_recording(recording)
-        first = reader.info.first or 0
-        start, end = (
-            None if options[key] is None else moment(options[key], first)
-            for key in ("start", "end")
-        )
-        speed, clients = _speed(options["speed"]), serving(options)
+        offsets = _offsets(options["offset"], len(recording))
+        programme = Programme([open_recording(path) for path in recording], offsets)
+        playing, clients = _playing(programme, options), serving(options)
     log_to_stderr()
-    run(
-        lambda: run_replay(
-            reader,
-            clients,
-            start=start,
-            end=end,
-            speed=speed,
-            clients=options["clients"],
-            settle_seconds=options["settle"],
-        )
+    run(lambda: run_replay(programme, clients, playing))
+
+
+def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
+    from wsproxy.recording.times import moment
+    from wsproxy.replay.clock import parse_speed
+
+    start, end = (
+        None if options[key] is None else moment(options[key], programme.first)
+        for key in ("start", "end")
     )
+    max_idle = options["max_idle"]
+    return Playing(
+        start=start,
+        end=end,
+        speed=parse_speed(options["speed"]),
+        loops=_loops(options["loop"]),
+        max_idle_ns=None if max_idle is None else int(max_idle * SECOND_NS),
+        clients=options["clients"],
+        settle_seconds=options["settle"],
+        session=options["session"],
+        stall_seconds=options["stall_timeout"],
+        lockstep=options["lockstep"],
+    )
+
+
+def _loops(text: str) -> int | None:
+    """``forever`` is None; raises ConfigError."""
+    if text == "forever":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--loop {text}: write a whole number above 0, or forever")
+    return int(text)
+
+
+def _offsets(texts: tuple[str, ...], recordings: int) -> list[int]:
+    """What is added to the times of each recording, ns; raises ConfigError."""
+    offsets = [0] * recordings
+    for text in texts:
+        number, equals, seconds = text.rpartition("=")
+        try:
+            index = int(number) - 1 if equals else 0
+            if not 0 <= index < recordings:
+                raise ConfigError(f"--offset {text}: there are {recordings} recording(s)")
+            offsets[index] = round(float(seconds) * SECOND_NS)
+        except (ValueError, OverflowError):
+            hint = "write SECONDS, or N=SECONDS for the Nth recording"
+            raise ConfigError(f"--offset {text}: {hint}") from None
+    return offsets

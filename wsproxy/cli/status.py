@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from wsproxy.cli.options import Number, failing, option
+from wsproxy.cli.options import Number, failing
+from wsproxy.cli.running import admin_option, running_proxy
 from wsproxy.cli.table import WIDTH, duration, printable, shortened, size, table
 
 if TYPE_CHECKING:
@@ -22,12 +22,7 @@ _MOST_ROWS = 20
 
 
 @click.command("status")
-@option(
-    "--admin",
-    default="auto",
-    metavar="ADDRESS",
-    help="Which proxy: a socket's path (with a slash) or HOST:PORT.  [default: the one that runs]",
-)
+@admin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object.")
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
@@ -48,8 +43,6 @@ def command(admin: str, as_json: bool, watch: bool, interval: float) -> None:
 
     from wsproxy.app.asking import ask
     from wsproxy.app.status import FullStatus
-    from wsproxy.config import parse_admin
-    from wsproxy.errors import ConfigError
 
     def answer() -> str:
         said = ask(address, "GET", "/status")
@@ -58,31 +51,11 @@ def command(admin: str, as_json: bool, watch: bool, interval: float) -> None:
         return "\n".join(text(msgspec.json.decode(said, type=FullStatus)))
 
     with failing():
-        chosen = parse_admin(admin)
-        if chosen == "off":
-            raise ConfigError("--admin off: that is for the proxy")
-        address = _the_one_that_runs() if chosen == "auto" else chosen
+        address = running_proxy(admin)
         if watch:
             _repeat(answer, interval, redraw=sys.stdout.isatty() and not as_json)
         else:
             click.echo(answer())
-
-
-def _the_one_that_runs() -> Path:
-    """The admin socket of this user's only proxy; raises WsproxyError."""
-    from wsproxy.app.asking import running
-    from wsproxy.app.ledger import default_directory
-    from wsproxy.errors import WsproxyError
-
-    found = running()
-    if not found:
-        raise WsproxyError(
-            f"no proxy of yours is running (there is no live socket in {default_directory()})"
-        )
-    if len(found) > 1:
-        choices = "".join(f"\n  --admin {path}" for path in found)
-        raise WsproxyError(f"{len(found)} proxies are running, choose one:{choices}")
-    return found[0]
 
 
 def _repeat(answer: Callable[[], str], interval: float, *, redraw: bool) -> None:

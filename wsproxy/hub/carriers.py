@@ -62,7 +62,7 @@ class Carriers:
     def asked(self, link: Link, streams: Iterable[str]) -> None:
         """A link asks the venue for these streams: messages may come."""
         for stream in streams:
-            if len(self._links.get(stream, ())) < 2:
+            if len(self._links.get(stream, ())) < 2 and stream not in self.joins:
                 continue
             join = self._joined(stream)
             if link.number is not None and link.number not in join.lines:
@@ -83,13 +83,12 @@ class Carriers:
         came = stream in link.delivered or link.streams[stream] is Phase.LIVE
         return Removed(whole=not came, items=[])
 
-    def is_whole_without(self, stream: str, link: Link) -> bool:
-        """Whether another link delivers all that this one does."""
+    def is_delivered(self, stream: str, links: Iterable[Link]) -> bool:
+        """Whether one of these links, of several that carry the stream, delivers all of it."""
         join = self.joins.get(stream)
         return join is not None and any(
-            other.number is not None and other.number in join.lines and join.is_joined(other.number)
-            for other in self.of(stream)
-            if other is not link
+            link.number is not None and link.number in join.lines and join.is_joined(link.number)
+            for link in links
         )
 
     def deliver(self, stream: str, link: Link, payload: bytes, now_ns: int) -> list[Item]:
@@ -102,7 +101,7 @@ class Carriers:
         if link.number not in join.lines:
             return []
         items = join.offer(link.number, payload, now_ns)
-        if not join.is_joined(link.number):
+        if len(join.joined) < len(join.lines):
             self.joining[stream] = None
         elif items and len(join.lines) == len(self._links[stream]) == 1:
             self._forget(stream)  # alone, and with the first message that is new not behind either
@@ -112,13 +111,25 @@ class Carriers:
         """The join of a stream that several links carry."""
         join = self.joins.get(stream)
         if join is None:
-            known = partial(self._known, stream)
-            join = Join(self._venue, stream, last=self._last(stream), known=known)
+            known = partial(self._known, stream) if self._venue.state(stream) is not None else None
+            join = Join(
+                self._venue,
+                stream,
+                last=self._last(stream),
+                known=known,
+                heard=partial(self._heard, stream),
+                silence_ns=self._venue.profile.silence_ns,
+            )
             self.joins[stream] = join
             for link in self._links[stream]:
                 if link.number is not None and link.streams[stream] is not Phase.PLANNED:
                     join.add(link.number, source=True)
         return join
+
+    def _heard(self, stream: str, number: int) -> int:
+        """When anything came on the connection of this number; monotonic clock."""
+        heard = (link.last_message.mono_ns for link in self.of(stream) if link.number == number)
+        return max(heard, default=0)
 
     def _cut(self, stream: str, link: Link, now_ns: int) -> Removed:
         join = self.joins.get(stream)

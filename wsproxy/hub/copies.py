@@ -69,18 +69,18 @@ class History:
                 return delivered
         return None
 
-    def owe(self, line: int, after: int | None = None) -> list[bytes]:
+    def owe(self, line: int, after: int | None = None, since_ns: int = 0) -> list[bytes]:
         """A line is to bring all that was delivered after the first message of a key.
 
-        Without a key that is everything; after a key that is unknown nothing. Returns the
-        payloads.
+        Without a key that is everything since a time; after a key that is unknown nothing.
+        Returns the payloads.
         """
         order = iter(self._order)
         if after is not None:
             first = self._by_key[after][0] if after in self._by_key else None
             while next(order, None) is not first:
                 pass
-        owed = list(order)
+        owed = [delivered for delivered in order if delivered.ns >= since_ns]
         for delivered in owed:
             delivered.owing += (line,)
         return [delivered.payload for delivered in owed]

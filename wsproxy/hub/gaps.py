@@ -109,7 +109,8 @@ class Gaps:
             gap = Gap(self.connection, (stream,), why, since_ns, last, first)
             self.jumps.append(gap)
         else:
-            gap = Gap(hole.connection, (stream,), hole.why, hole.since_ns, last, first)
+            since_ns = min(hole.since_ns, since_ns)
+            gap = Gap(hole.connection, (stream,), hole.why, since_ns, last, first)
         self.found.append(gap)
 
     def take(self) -> list[Gap]:
@@ -127,6 +128,13 @@ class Gaps:
         sequence = self._sequences.get(stream)
         return None if sequence is None else sequence.last
 
+    def run(self, stream: str) -> Span | None:
+        """The numbers that came without a break up to the last; None if none has come."""
+        sequence = self._sequences.get(stream)
+        if sequence is None or sequence.last is None:
+            return None
+        return Span(sequence.begin, sequence.last.last, gapless=True)
+
     @property
     def open(self) -> int:
         """How many streams have a hole now."""
@@ -140,10 +148,12 @@ class Gaps:
 class Sequence:
     """Watches the numbers of one stream. ``feed`` runs once a message."""
 
-    __slots__ = ("_gaps", "_mark", "_seen_ns", "_stream", "last")
+    __slots__ = ("_gaps", "_mark", "_seen_ns", "_stream", "begin", "last")
 
     def __init__(self, gaps: Gaps, venue: Venue, stream: str) -> None:
         self.last: Span | None = None
+        self.begin = 0
+        """The first number of the run without a break that ``last`` is the end of."""
         self._gaps = gaps
         self._mark = venue.mark
         self._stream = stream
@@ -155,7 +165,11 @@ class Sequence:
         gaps = self._gaps
         if isinstance(mark, Span):
             last = self.last
-            if last is not None and (mark.first != last.last + 1 or gaps.is_open(self._stream)):
+            if last is None:
+                self.begin = mark.first
+            elif mark.first != last.last + 1 or gaps.is_open(self._stream):
                 gaps.followed(self._stream, last.last, mark.first, self._seen_ns)
+                if mark.first != last.last + 1:
+                    self.begin = mark.first
             self.last = mark
             self._seen_ns = gaps.wall_ns

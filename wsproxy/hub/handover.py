@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wsproxy.hub.carriers import Carriers
 from wsproxy.hub.gaps import Hole
 from wsproxy.hub.intake import Intake
+from wsproxy.hub.join import Item
 from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.routing import Routing
 from wsproxy.model import Instant
@@ -19,6 +20,7 @@ class Handover:
         self._carriers = carriers
         self._intake = intake
         self._routing = routing
+        self._freed: list[tuple[str, list[Item]]] = []
 
     def share(self, stream: str, link: Link) -> None:
         """A link carries this stream from now on, perhaps beside others."""
@@ -26,22 +28,37 @@ class Handover:
             return  # the keepalive, which every link has from the beginning
         for other in self._carriers.of(stream):
             self._routing.clear(other.routes)  # its messages have to be compared from now on
-        link.add(stream)
+        if stream not in link.streams:
+            link.add(stream)
         self._carriers.add(stream, link)
 
     def move(self, streams: Iterable[str], source: Link, target: Link) -> None:
         """Take these streams over to another link, without a hole."""
         for stream in list(streams):
             self.share(stream, target)
-            source.leaving[stream] = None
+            source.leaving[stream] = target
 
     def part(self, stream: str, link: Link, now: Instant) -> bool:
         """A link carries this stream no longer; False if clients may have missed something."""
         removed = self._carriers.remove(stream, link, now.mono_ns)
-        link.remove(stream)
+        if stream in link.streams:
+            link.remove(stream)
         self._routing.clear(link.routes)
-        self._intake.release(stream, removed.items)
+        self._freed.append((stream, removed.items))
         return removed.whole
+
+    def inherit(self, stream: str, link: Link, heir: Link | None, now: Instant) -> None:
+        """Deliver the messages of another link from now on, although they may not be the same."""
+        self._carriers.remove(stream, link, now.mono_ns)
+        self._routing.clear(link.routes)
+        if heir is not None:
+            self._carriers.add(stream, heir)
+
+    def release(self) -> None:
+        """Deliver what was held back: clients that must not see it have been closed by now."""
+        for stream, items in self._freed:
+            self._intake.release(stream, items)
+        self._freed.clear()
 
     def ended(self, link: Link, now: Instant, why: str) -> list[str]:
         """A connection ended; returns the streams of which messages may be missing now."""
@@ -54,7 +71,7 @@ class Handover:
             if not removed.whole:
                 lost.append(stream)
                 self._lost(stream, hole, link)
-            self._intake.release(stream, removed.items)
+            self._freed.append((stream, removed.items))
         return lost
 
     def _lost(self, stream: str, hole: Hole, link: Link) -> None:
@@ -80,10 +97,12 @@ class Handover:
         """
         for stream in list(self._carriers.joining):
             join = self._carriers.joins[stream]
+            quiet_ns = 0 if join.last_ns is None else now.mono_ns - join.last_ns
             while (settled := join.settle(now.mono_ns)) is not None:
-                self._intake.gaps.lost([stream], Hole(settled.line, settled.why, now.wall_ns))
+                hole = Hole(settled.line, settled.why, now.wall_ns - quiet_ns)
+                self._intake.gaps.lost([stream], hole)
                 self._intake.gaps.live([stream])
-                self._intake.release(stream, settled.items)
+                self._freed.append((stream, settled.items))
                 yield stream, settled.why
             if all(map(join.is_joined, join.lines)):
                 self._carriers.joining.pop(stream, None)
@@ -94,11 +113,14 @@ class Handover:
         self._intake.progressed = False
 
     def _may_leave(self, stream: str, link: Link) -> bool:
-        if len(self._carriers.of(stream)) < 2:
+        others = [other for other in self._carriers.of(stream) if other is not link]
+        if not others:
             del link.leaving[stream]  # where it was to go, it was refused
             return False
+        target = link.leaving[stream]
         idle = not link.is_open or link.streams[stream] is Phase.PLANNED
-        return idle or self._carriers.is_whole_without(stream, link)
+        heirs = [target] if target in others else others
+        return idle or self._carriers.is_delivered(stream, heirs)
 
     def next_deadline_ns(self) -> int | None:
         """When patience with a join ends."""

@@ -8,7 +8,7 @@ the bytes for each client. Nothing here touches a socket, a file or a clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from wsproxy.hub.client import Client
 from wsproxy.hub.dedicated import Dedicated
@@ -37,7 +37,7 @@ from wsproxy.hub.routing import Route, Routing
 from wsproxy.hub.supply import Catalogue, Refusal
 from wsproxy.model import Batch, Instant, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import Data, Notice, Unknown, Venue
+from wsproxy.venues.base import Data, Notice, State, Unknown, Venue
 
 
 class Hub:
@@ -88,9 +88,9 @@ class Hub:
             self._desk.dedicated = Refusal(why)
         return pool
 
-    def play(self, streams: frozenset[str]) -> None:
-        """Take streams from a recording that holds these."""
-        self._desk.supply = Catalogue(streams)
+    def play(self, streams: frozenset[str], refused: Mapping[str, str] | None = None) -> None:
+        """Take streams from a recording that holds these; ``refused`` were not granted then."""
+        self._desk.supply = Catalogue(streams, refused)
 
     # --- control plane ---
 
@@ -131,11 +131,14 @@ class Hub:
                 assert self._pool is not None, f"no upstream in a replay: {event}"
                 self._upstream(self._pool, event, now)
         if self._pool is not None:
-            self._see_to(self._pool, now)
             self._work(self._pool, now)
         out = self._out[:]
         self._out.clear()
         return out
+
+    def known(self, stream: str) -> State | None:
+        """The late-join state of the stream, if it has one."""
+        return self._routing.known(stream)
 
     def pin(self, stream: str, now: Instant) -> list[Command]:
         """Want a stream for the recording's sake, whether clients ask for it or not.
@@ -161,15 +164,21 @@ class Hub:
         return min(times, default=None)
 
     def _work(self, pool: Pool, now: Instant) -> None:
-        pool.work(now)
-        for missed, how in pool.missed:
-            self._missed([missed], how, now)
-        pool.missed.clear()
-        while pool.outcomes:
+        """Do what is due, and what follows from it."""
+        again = True
+        while again:
+            self._see_to(pool, now)
+            pool.work(now)
+            self._flush()
+            missed, pool.missed = pool.missed, []
+            for stream, how in missed:
+                self._missed([stream], how, now)
+            pool.handover.release()
+            self._flush()
             outcomes, pool.outcomes = pool.outcomes, []
             for stream, why in outcomes:
                 self._desk.resolve(stream, why, now)
-            pool.work(now)
+            again = bool(missed or outcomes or pool.intake.is_restless)
         self._out += pool.commands
         pool.commands.clear()
 
@@ -207,7 +216,7 @@ class Hub:
                 text = f"{self.venue.profile.name} says on connection {link.number}: {what}"
                 self._out.append(Warn(text))
                 if is_leaving:
-                    link.is_due = True
+                    link.is_due = not link.rotating
                 else:
                     self._desk.broadcast(batch.payloads[position], pool.mine(link))
             case Data() | Unknown():
@@ -285,6 +294,18 @@ class Hub:
         """A recording has a gap here: what is known of these streams is not true any more."""
         for stream in streams:
             self._routing.forget(stream)
+
+    def leap(self, streams: Iterable[str], why: str, now: Instant) -> list[Command]:
+        """The recording of these streams goes on elsewhere: nothing that is known is true there.
+
+        Clients that a snapshot does not make whole are closed with 1012.
+        """
+        self._flush()
+        self.missed(streams)
+        for number, client in list(self.clients.items()):
+            if not all(map(self.venue.resnapshots, client.active)):
+                self._desk.close(number, 1012, why, now)
+        return self.handle(Tick(), now)
 
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
         """Encoded frames, and the clients to write them to, of all that was routed since.

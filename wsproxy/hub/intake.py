@@ -33,6 +33,10 @@ class Intake:
         self._venue = venue
         self._routing = routing
         self._carriers = carriers
+        self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Route] = {}
+        """Routes of streams that several connections carry, by what is carried and delivered."""
+        self._aside: set[str] = set()
+        """Streams whose messages in the present batch are recorded as released, to keep order."""
         routing.watch = gaps.watch
 
     @property
@@ -49,6 +53,7 @@ class Intake:
         ``len(batch.payloads)`` when all is done.
         """
         if not start:
+            self._aside.clear()
             self._begin(link, batch)
         payloads = batch.payloads[start:] if start else batch.payloads
         binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
@@ -93,8 +98,14 @@ class Intake:
         """Deliver messages that were held back."""
         for item in items:
             carried = self._carried(item.payload, self._carriers.of(stream)[0].endpoint)
-            self._routing.spread([item.payload], [Route(carried or (stream,), (stream,))])
+            self._deliver(item.payload, carried or (stream,), (stream,))
             self.released.append((stream, item))
+            self._aside.add(stream)
+
+    def forget(self, stream: str) -> None:
+        """The stream is not wanted any more."""
+        self.gaps.forget(stream)
+        self._routing.clear(self._shared)
 
     def _begin(self, link: Link, batch: Batch) -> None:
         self.gaps.wall_ns, self.gaps.connection = batch.wall_ns, batch.connection
@@ -106,7 +117,7 @@ class Intake:
 
     def _count(self, link: Link, numbers: list[int]) -> None:
         """Check the numbers of a connection's messages, where the venue counts them."""
-        link.is_counted = bool(numbers)
+        link.is_counted = bool(numbers) or link.next_sequence is not None
         for number in numbers:
             due = link.next_sequence
             link.next_sequence = number + 1
@@ -124,7 +135,7 @@ class Intake:
     ) -> Route | None:
         """Where messages with this key go; None if others bring the same messages, too."""
         self._came(link, carried)
-        if any(stream in self._carriers.joins for stream in carried):
+        if any(stream in self._carriers.joins or stream in self._aside for stream in carried):
             return None
         route = Route(carried, tuple(s for s in carried if link in self._carriers.of(s)))
         if route.streams == carried:  # else the link may come to carry more of them: ask again
@@ -141,27 +152,34 @@ class Intake:
         for stream in carried:
             before = self._joined(stream)
             items = self._carriers.deliver(stream, link, payload, now_ns)
-            if len(items) == 1 and items[0].payload is payload:
+            alone = len(items) == 1 and items[0].payload is payload
+            if alone and stream not in self._aside:
                 won.append(stream)
             elif items:
                 held.append((stream, items))
-            self.progressed |= self._joined(stream) != before
+            self.progressed |= self._joined(stream) != before or self._is_restless(stream)
         if won:
-            self._routing.spread([payload], [Route(carried, tuple(won))])
-            self.messages += 1
+            self._deliver(payload, carried, tuple(won))
         for stream, items in held:
-            for item in items:
-                if item.payload is payload:
-                    won.append(stream)
-                    self._routing.spread([payload], [Route(carried, (stream,))])
-                else:
-                    self.release(stream, [item])
+            self.release(stream, items)
         return tuple(won)
+
+    def _deliver(self, payload: bytes, carried: tuple[str, ...], streams: tuple[str, ...]) -> None:
+        route = self._shared.get((carried, streams))
+        if route is None:
+            route = Route(carried, streams)
+            self._routing.remember(self._shared, (carried, streams), route)
+        self._routing.spread([payload], [route])
+        self.messages += 1
 
     def _came(self, link: Link, streams: Iterable[str]) -> None:
         link.delivered.update(streams)
         for stream in streams:
             link.silent.pop(stream, None)
+
+    def _is_restless(self, stream: str) -> bool:
+        join = self._carriers.joins.get(stream)
+        return join is not None and join.is_restless
 
     def _joined(self, stream: str) -> int:
         join = self._carriers.joins.get(stream)

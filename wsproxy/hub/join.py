@@ -22,6 +22,8 @@ from wsproxy.venues.base import Same, Snapshot, Span, State, Venue
 PATIENCE_NS = 3_000_000_000
 """For so long a line may take to join. No line lags behind another by more."""
 
+_ASK_AGAIN_NS = 500_000_000
+
 _HELD_MOST = 4096
 _HELD_BYTES = 4 * 1024 * 1024
 
@@ -61,6 +63,7 @@ class _Line:
         "held",
         "held_bytes",
         "is_joined",
+        "later_ns",
         "lead_ns",
         "since_ns",
         "snapshot",
@@ -72,6 +75,8 @@ class _Line:
         self.is_joined = is_joined
         self.since_ns: int | None = None
         """When it began to join; None before the venue has granted the stream."""
+        self.later_ns = 0
+        """Until then there is no point in asking whether it may join for quiet."""
         self.held: deque[Message] = deque()
         self.held_bytes = 0
         self.snapshot: bytes | None = None
@@ -125,14 +130,23 @@ class Join:
         *,
         last: Span | None = None,
         known: Callable[[], State | None] | None = None,
+        heard: Callable[[int], int] | None = None,
+        silence_ns: int = 0,
     ) -> None:
         self._mark = venue.mark
         self._new_state = venue.state
         self._stream = stream
         self._known = known
+        self._heard = heard
+        self._silence_ns = silence_ns
         self._last = None if last is None else last.last
-        self._last_ns: int | None = None
+        self.last_ns: int | None = None
+        """When a message was last delivered."""
         self._history = History(keep=known is not None)
+        self._is_orphaned = False
+        """No line is joined any more, and those that are left hold nothing."""
+        self.is_restless = False
+        """Whether ``settle`` has something to do at once."""
         self._lines: dict[int, _Line] = {}
 
     @property
@@ -166,7 +180,9 @@ class Join:
     def remove(self, line: int, now_ns: int) -> Removed:
         """A line carries the stream no longer.
 
-        Where no other line is joined, the one that has waited longest takes over.
+        Where no other line is joined, one that has brought something is to take over: that it holds
+        what nobody delivered means that something may be missing. One that has brought nothing
+        may still prove, by what comes, that it was behind and will bring all.
         """
         del self._lines[line]
         if self.joined:
@@ -174,6 +190,10 @@ class Join:
         if not self._lines:
             self._begin_anew()
             return Removed(whole=False, items=[])
+        nothing_held = not any(line.held for line in self._lines.values())
+        if nothing_held and self.last_ns is not None:
+            self._is_orphaned = True
+            return Removed(whole=True, items=[])
         heir = min(self._lines, key=lambda number: _age(self._lines[number].since_ns))
         return Removed(whole=False, items=self._trust(heir, now_ns))
 
@@ -231,13 +251,14 @@ class Join:
     def _prove(self, message: Message) -> list[Item]:
         """A line that has to join brought this: perhaps it was delivered already, or is next."""
         mine, mark = self._lines[message.line], message.mark
-        if isinstance(mark, Span):
-            delivered = self._last is not None and mark.last <= self._last
-            follows = self._last is not None and mark.first == self._last + 1
-        else:
-            delivered, follows = message.key in self._history, False
+        delivered, follows = message.key in self._history, False
+        if isinstance(mark, Span) and self._last is not None:
+            # Orphaned, a number that was not delivered may also mean that the venue counts anew.
+            delivered |= mark.last <= self._last and not self._is_orphaned
+            follows = mark.first == self._last + 1
         if not delivered and not follows:
             mine.hold(message)
+            self.is_restless |= self._is_orphaned
             return []
         before = [one.payload for one in mine.let_go()]
         if follows:
@@ -253,7 +274,7 @@ class Join:
         mark = message.mark
         if isinstance(mark, Span):
             self._last = mark.last
-        self._last_ns = max(self._last_ns or 0, message.ns)
+        self.last_ns = max(self.last_ns or 0, message.ns)
         owing = tuple(number for number in self.joined if number != message.line)
         self._history.add(message, owing)
         self._tell(message.payload)
@@ -280,7 +301,7 @@ class Join:
         line = self._lines[number]
         if self.joined == (number,):
             self._begin_anew()
-            self._last_ns = now_ns
+            self.last_ns = now_ns
             self._tell(payload)
             return [Item(number, payload)]
         if line.is_joined:
@@ -295,6 +316,7 @@ class Join:
         if line.snapshot is not None and self._known is not None:
             line.told = [line.snapshot, *told]
         line.is_joined, line.snapshot = True, None
+        self._is_orphaned = self.is_restless = False
 
     def _tell(self, payload: bytes) -> None:
         for line in self._lines.values():
@@ -319,16 +341,24 @@ class Join:
 
         Call it again until it returns None.
         """
-        for line in self._lines.values():
+        for number, line in self._lines.items():
             if not line.is_joined and not line.held and self._due_ns(line) <= now_ns:
-                self._admit(line, [])
+                if self._is_orphaned:
+                    why = "one connection ended, and the other has brought nothing"
+                    return Settled(number, why, self._trust(number, now_ns))
+                since_ns = line.since_ns or 0
+                if self._is_quiet(since_ns, now_ns):
+                    self._history.owe(number, since_ns=since_ns)  # it may be that late
+                    self._admit(line, [])
+                else:
+                    line.later_ns = now_ns + _ASK_AGAIN_NS
         for number, line in self._lines.items():
             if line.told is not None:
                 told, line.told = line.told, None
                 if self._differs(told):
                     why = "a new connection's snapshot differs from what clients were told"
                     return Settled(number, why, [Item(number, payload) for payload in told])
-            if line.held and self._due_ns(line) <= now_ns:
+            if line.held and (self.is_restless or self._due_ns(line) <= now_ns):
                 why = "its connections had no message in common"
                 return Settled(number, why, self._trust(number, now_ns))
         return None
@@ -343,8 +373,19 @@ class Join:
             return 0
         if line.is_joined or line.since_ns is None:
             return _NEVER
-        quiet_ns = line.since_ns if line.held else max(line.since_ns, self._last_ns or 0)
-        return quiet_ns + PATIENCE_NS
+        quiet_ns = line.since_ns if line.held else max(line.since_ns, self.last_ns or 0)
+        return max(quiet_ns + PATIENCE_NS, line.later_ns)
+
+    def _is_quiet(self, since_ns: int, now_ns: int) -> bool:
+        """Whether the joined lines brought all that was said before a new one could hear it.
+
+        So it is once something came from them that is younger, in whatever stream; or they
+        have been silent for longer than a connection that lives.
+        """
+        due_ns = since_ns + PATIENCE_NS
+        if self._heard is None or now_ns >= due_ns + self._silence_ns:
+            return True
+        return any(self._heard(number) >= due_ns for number in self.joined)
 
     def _trust(self, number: int, now_ns: int) -> list[Item]:
         """Join a line without proof: deliver all that it holds, its snapshot first."""
@@ -361,6 +402,7 @@ class Join:
             self._begin_anew()
             items.append(Item(number, line.snapshot))
         line.is_joined, line.snapshot = True, None
+        self._is_orphaned = self.is_restless = False
         return items + self._release(held)
 
     # --- beginning anew ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from itertools import repeat
 from typing import NamedTuple
 
 from wsproxy.venues.base import Profile, Rate
@@ -22,9 +23,9 @@ class Fill(NamedTuple):
 class Window:
     """A strict sliding window: never more than ``rate.most`` events in any ``rate.period_ns``.
 
-    A token bucket of the same size would let nearly twice as many through in its first window.
-    ``reserve`` events a window are kept free for what is urgent, and for what cannot wait, such
-    as pongs: those are recorded without asking.
+    What weighs more than one is so many events. A token bucket of the same size would let nearly
+    twice as many through in its first window. ``reserve`` events a window are kept free for what is
+    urgent, and for what cannot wait, such as pongs: those are recorded without asking.
     """
 
     def __init__(self, rate: Rate, reserve: int = 0) -> None:
@@ -35,26 +36,26 @@ class Window:
         self._under_way = 0
         self._until_ns = 0
 
-    def begin(self) -> None:
-        """One event is under way: until ``finish`` it may happen at any moment."""
-        self._under_way += 1
+    def begin(self, weight: int = 1) -> None:
+        """An event is under way: until ``finish`` it may happen at any moment."""
+        self._under_way += weight
 
-    def finish(self, now_ns: int) -> None:
+    def finish(self, now_ns: int, weight: int = 1) -> None:
         """The event that was begun has happened."""
-        self._under_way -= 1
-        self.record(now_ns)
+        self._under_way -= weight
+        self.record(now_ns, weight)
 
-    def record(self, now_ns: int) -> None:
-        """Count one event."""
-        self._times.append(now_ns)
+    def record(self, now_ns: int, weight: int = 1) -> None:
+        """Count an event."""
+        self._times.extend(repeat(now_ns, weight))
 
     def stretch(self, until_ns: int) -> None:
         """Let nothing through before: the venue said that this is too fast."""
         self._until_ns = max(self._until_ns, until_ns)
 
-    def ready_at(self, now_ns: int, *, urgent: bool = False) -> int:
+    def ready_at(self, now_ns: int, *, urgent: bool = False, weight: int = 1) -> int:
         """When the next event may happen, on the clock of ``now_ns``; never before it."""
-        room = self._most - self._under_way - (0 if urgent else self._reserve)
+        room = self._most - self._under_way - (0 if urgent else self._reserve) - (weight - 1)
         ready_ns = max(now_ns, self._until_ns)
         if room <= 0:
             return max(ready_ns, now_ns + self._period_ns)

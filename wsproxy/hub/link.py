@@ -76,8 +76,8 @@ class Link:
         self.is_probe = False
         """It is to find out which of its streams makes the venue close the connection."""
         self.streams: dict[str, Phase] = {}
-        self.leaving: dict[str, None] = {}
-        """Streams that it carries until another connection has taken them over."""
+        self.leaving: dict[str, Link] = {}
+        """Streams that it carries until another link has taken them over."""
         self.delivered: set[str] = set()
         """Streams of which messages came on this connection."""
         self.silent: dict[str, int] = {}
@@ -144,7 +144,7 @@ class Link:
         self._limiter.closed(now_ns)
         self._limiter = Limiter(self._venue.profile, self._per_ip)
         self.number = None
-        self.is_open = False
+        self.is_open = self.is_due = False
         self.silent.clear()
         self.delivered.clear()
         self.is_counted, self.next_sequence = True, None
@@ -171,7 +171,7 @@ class Link:
 
     def remove(self, stream: str) -> None:
         """Carry a stream no longer."""
-        if self.streams[stream] is not Phase.PLANNED and not self.rotating:
+        if self.streams[stream] is not Phase.PLANNED:
             self._dropped[stream] = None
         self._forget(stream)
 
@@ -229,8 +229,10 @@ class Link:
         if not (self._dropped or self._planned) or (self.is_probe and self._asked):
             return None
         unanswered = {stream for asked in self._asked.values() for stream in asked.batch}
-        if dropped := [s for s in self._dropped if s not in unanswered]:
-            return Urgency.UNSUBSCRIBE, dropped
+        if self._dropped and not self.rotating:
+            # One that the venue has not granted yet cannot make room yet: all else has to wait.
+            dropped = [s for s in self._dropped if s not in unanswered]
+            return (Urgency.UNSUBSCRIBE, dropped) if dropped else None
         first = self._suspects[0] if self._suspects else self._planned
         planned = [s for s in first if s not in unanswered]
         return (Urgency.SUBSCRIBE, planned) if planned else None

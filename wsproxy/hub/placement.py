@@ -9,13 +9,16 @@ from wsproxy.hub.gaps import Gaps
 from wsproxy.hub.handover import Handover
 from wsproxy.hub.intake import Intake
 from wsproxy.hub.limits import Budget, Share, Window
-from wsproxy.hub.lines import Line, Move, Open, Rules, Step, Subscribe, Want
-from wsproxy.hub.link import Link
+from wsproxy.hub.lines import Draft, Line, Move, Open, Rules, Step, Subscribe, Want
+from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.plan import Refused, plan
 from wsproxy.hub.rebalance import rebalance
 from wsproxy.hub.routing import Routing
 from wsproxy.model import Instant
 from wsproxy.venues.base import Venue
+
+_AGAIN_NS = 60_000_000_000
+"""When a replacement is tried again that some stream could not go along with."""
 
 
 class Placement:
@@ -45,6 +48,7 @@ class Placement:
             characters_per_connection=profile.characters_per_connection,
             spread_over=budget.cap if profile.fill == "spread" else 1,
             hot_rate=profile.hot_rate,
+            keepalive=profile.keepalive,
         )
         self._venue = venue
         self._keepalive = profile.keepalive
@@ -58,11 +62,16 @@ class Placement:
 
     def carry(self, stream: str) -> Refused | None:
         """Put a stream on as many links as it should be on; says so if there is no room."""
-        if len(self.carriers.of(stream)) >= self._redundancy(stream):
-            return None
+        return next(iter(self.complete([stream])), None)
+
+    def complete(self, streams: Iterable[str]) -> list[Refused]:
+        """Give streams the copies that they lack; returns those for which there is no room."""
+        wants = [want for want in map(self._want, streams) if self._held(want.stream) < want.copies]
+        if not wants:
+            return []
         made = plan(
-            [self._want(stream)],
-            {stream: [link.key for link in self.carriers.of(stream)]},
+            wants,
+            {want.stream: [link.key for link in self.carriers.of(want.stream)] for want in wants},
             self._lines(),
             self.rules,
             free=self.share.free,
@@ -70,13 +79,7 @@ class Placement:
             keys=self._keys,
         )
         self._do(made.steps)
-        return made.refused[0] if made.refused else None
-
-    def complete(self, streams: Iterable[str]) -> None:
-        """Give streams the copies for which there was no room before."""
-        for stream in streams:
-            if stream != self._keepalive:
-                self.carry(stream)
+        return made.refused
 
     def cool(self, now: Instant) -> None:
         """Measure rates, and move a stream away from a link that runs hot."""
@@ -98,36 +101,54 @@ class Placement:
         """Begin the next replacement that is due; one at a time spares the venue's limits."""
         for link in self.links:
             age_ns = now.mono_ns - link.opened_ns
-            if link.is_open and self._rotate_ns is not None and age_ns >= self._rotate_ns:
-                link.is_due = True
-        due = [link for link in self.links if link.is_due and link.is_open and not link.closing]
-        if due and self.share.free and not any(link.rotating for link in self.links):
-            link = due[0]
-            link.is_due, link.rotating = False, True
-            moving = [stream for stream in link.streams if stream != self._keepalive]
-            self.handover.move(moving, link, self.open(link.endpoint, link.mirror))
+            if link.rotating and not link.leaving:
+                self._end_rotation(link, now)
+            elif link.is_open and self._rotate_ns is not None and age_ns >= self._rotate_ns:
+                link.is_due = not link.rotating
+        if not self.share.free or any(link.rotating for link in self.links):
+            return
+        for link in self.links:
+            may_go = not (link.closing or link.is_probe or link.retry_ns > now.mono_ns)
+            if link.is_due and may_go:
+                link.is_due, link.rotating = False, True
+                moving = [stream for stream in link.streams if stream != self._keepalive]
+                self.handover.move(moving, link, self.open(link.endpoint, link.mirror))
+                return
 
-    def probe(self, streams: Iterable[str], beside: Link) -> bool:
-        """Put streams on a link of their own, to try them alone; False if none is free."""
-        probes = (p for p in self.links if p.is_probe and p.endpoint == beside.endpoint)
-        link = next(probes, None)
-        if link is None:
-            if not self.share.free:
-                return False
-            link = self.open(beside.endpoint, beside.mirror)
-            link.is_probe = True
+    def _end_rotation(self, link: Link, now: Instant) -> None:
+        """All streams that could leave the link have left it."""
+        self.bequeath(link, now)
+        if any(link in self.carriers.of(stream) for stream in link.streams):
+            link.rotating, link.is_due, link.retry_ns = False, True, now.mono_ns + _AGAIN_NS
+
+    def probe(self, streams: Iterable[str], beside: Link) -> list[str]:
+        """Put streams where they cannot harm others, to try them; returns those without room."""
+        left: list[str] = []
         for stream in streams:
-            self.handover.share(stream, link)
-        return True
+            want = self._want(stream)
+            probes = (p for p in self.links if p.is_probe and p.endpoint == want.endpoint)
+            roomy = (p for p in probes if not Draft(p.key, p.line(), self.rules).obstacle(want))
+            link = next(roomy, None)
+            if link is None and self.share.free:
+                link = self.open(beside.endpoint, beside.mirror)
+                link.is_probe = True
+            if link is None:
+                left.append(stream)
+            else:
+                self.handover.share(stream, link)
+        return left
 
     def _want(self, stream: str) -> Want:
         return Want(
             stream,
             self._venue.endpoint(stream),
-            self._redundancy(stream),
+            1 if stream == self._keepalive else self._redundancy(stream),
             len(stream),
             self._venue.group(stream),
         )
+
+    def _held(self, stream: str) -> int:
+        return len(self.carriers.of(stream))
 
     def _lines(self) -> dict[int, Line]:
         return {link.key: link.line() for link in self.links}
@@ -173,10 +194,10 @@ class Placement:
         """Let another link deliver the keepalive stream; True if it was this one and none can."""
         if self._keepalive is None or link not in self.carriers.of(self._keepalive):
             return False
-        heirs = [o for o in self.links if o is not link and self._keepalive in o.streams]
-        if not heirs and link in self.links:
+        others = [o for o in self.links if o is not link and self._keepalive in o.streams]
+        if not others and link in self.links:
             return False
-        self.carriers.remove(self._keepalive, link, now.mono_ns)
-        if heirs:
-            self.carriers.add(self._keepalive, heirs[0])
-        return not heirs
+        alive = (o for o in others if o.streams[self._keepalive] is Phase.LIVE)
+        heir = next(alive, next(iter(others), None))
+        self.handover.inherit(self._keepalive, link, heir, now)
+        return heir is None

@@ -16,10 +16,12 @@ from wsproxy.hub.events import (
     UpstreamDeferred,
     Warn,
 )
+from wsproxy.hub.gaps import Hole
 from wsproxy.hub.limits import Budget, Fill, Urgency
+from wsproxy.hub.lines import Limit
 from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.placement import Placement
-from wsproxy.hub.quarantine import Quarantine
+from wsproxy.hub.quarantine import REFUSED_NS, SUSPECTED_NS, Quarantine
 from wsproxy.hub.routing import Routing
 from wsproxy.hub.supply import Refusal
 from wsproxy.model import Instant, Kind
@@ -69,7 +71,7 @@ class Pool:
         self.links = self.placement.links
         self.carriers = self.placement.carriers
         self.intake = self.placement.intake
-        self._handover = self.placement.handover
+        self.handover = self.placement.handover
         self._profile = venue.profile
         self._venue = venue
         self._keepalive = venue.profile.keepalive or ""
@@ -92,9 +94,10 @@ class Pool:
         if why is not None:
             return Refusal(why)
         while (refused := self.placement.carry(stream)) is not None and not refused.held:
-            if not self._make_room(self._venue.endpoint(stream), now):
+            can_help = refused.limit is not Limit.LENGTH
+            if not (can_help and self._make_room(self._venue.endpoint(stream), now)):
                 why = refused.why(self.placement.rules, self._cap)
-                return Refusal(why, for_room=True)
+                return Refusal(why, for_room=can_help and refused.limit is not Limit.GROUP)
         if stream == self._keepalive:
             self._keepalive_wanted = True
         return any(
@@ -127,12 +130,13 @@ class Pool:
             self._keepalive_wanted = False
             return
         for link in list(self.carriers.of(stream)):
-            self._handover.part(stream, link, now)
+            self.handover.part(stream, link, now)
         self._forget(stream)
 
     def _forget(self, stream: str) -> None:
+        self._quarantine.forget(stream)
         self._routing.forget(stream)
-        self.intake.gaps.forget(stream)
+        self.intake.forget(stream)
 
     def link(self, connection: int) -> Link | None:
         """The link that has this connection number now."""
@@ -177,11 +181,10 @@ class Pool:
             return
         self._note(link, Kind.ACKNOWLEDGED, live, record.acknowledged(live))
         self._quarantine.proven(live)
-        link.is_probe &= any(phase is not Phase.LIVE for phase in link.streams.values())
         self.carriers.acknowledged(link, live, now.mono_ns)
         due_ns = now.mono_ns + self._profile.first_data_ns
-        link.silent.update((stream, due_ns) for stream in live)
-        mine = [stream for stream in self.mine(link) if stream in live]
+        link.silent.update((stream, due_ns) for stream in live if stream not in link.delivered)
+        mine = [stream for stream in live if link in self.carriers.of(stream)]
         self.intake.gaps.live(mine)
         self.outcomes += [(stream, None) for stream in mine]
 
@@ -189,7 +192,7 @@ class Pool:
         """A connection was not attempted."""
         link = self.link(event.connection)
         if link is not None:
-            link.number = None
+            link.number, link.closing = None, False
             self.dialing.deferred(link, event)
 
     def closed(self, event: UpstreamClosed, now: Instant, why: str) -> list[str]:
@@ -197,13 +200,13 @@ class Pool:
         link = self.link(event.connection)
         if link is None:
             return []
-        lost = [] if link.closing else self._handover.ended(link, now, why)
+        lost = [] if link.closing else self.handover.ended(link, now, why)
         suspects = self._quarantine.suspects(link, event, self._keepalive)
         if not link.closing:
             self.dialing.ended(link, event, now)
         link.closed(now.mono_ns)
         self._routing.clear(link.routes)
-        self._handover.leave(link, now)
+        self.handover.leave(link, now)
         self._isolate(link, suspects, now)
         return lost
 
@@ -213,7 +216,8 @@ class Pool:
             return []
         link.closing = True
         self.commands.append(CloseUpstream(link.number, 1000, "messages are missing"))
-        return self._handover.ended(link, now, why)
+        self.dialing.ended(link, UpstreamClosed(link.number, 1000, why, "us"), now)
+        return self.handover.ended(link, now, why)
 
     def rotate(self) -> None:
         """Replace every connection by a new one, without a hole, as soon as there is room."""
@@ -224,17 +228,24 @@ class Pool:
         """Find out on a connection of its own which stream makes the venue hang up."""
         why = "the venue closes the connection when it is asked for this"
         if link.is_probe and len(suspects) == 1:
-            self._quarantine.condemn(suspects[0], why, now.mono_ns)
-            link.remove(suspects[0])
-            self._refuse(link, suspects, why, now)
+            self._condemn(link, suspects, why, now, REFUSED_NS)
         elif link.is_probe and suspects:
             link.halve(suspects)
-        elif suspects:
-            for stream in suspects:
-                self._handover.part(stream, link, now)
-            if not self.placement.probe(suspects, link):
-                why = f"{why}, and there is no other connection to try it alone"
-                self.outcomes += [(stream, why) for stream in suspects]
+        elif suspects and link.streams.keys() <= {*suspects, self._keepalive}:
+            link.is_probe = True
+        else:
+            left = self.placement.probe(suspects, link)
+            why = f"{why}, and there is no other connection to try it alone"
+            self._condemn(link, left, why, now, SUSPECTED_NS)
+            for stream in set(suspects).difference(left):
+                self.handover.part(stream, link, now)
+
+    def _condemn(
+        self, link: Link, streams: Iterable[str], why: str, now: Instant, for_ns: int
+    ) -> None:
+        for stream in streams:
+            self._quarantine.condemn(stream, why, now.mono_ns, for_ns)
+        self._refuse(link, streams, why, now)
 
     # --- time ---
 
@@ -243,18 +254,20 @@ class Pool:
         for stream, until_ns in list(self._unwanted.items()):
             if until_ns <= now.mono_ns:
                 self._give_up(stream, now)
-        self.missed += self._handover.advance(self.links, now)
+        self.missed += self.handover.advance(self.links, now)
         if self._look_ns <= now.mono_ns and self.links:
             self._look_ns = now.mono_ns + _LOOK_NS
-            self.placement.complete(set(self.carriers.streams()) - self._unwanted.keys())
+            carried = self.carriers.streams()
+            self.placement.complete([s for s in carried if s not in self._unwanted])
             self.placement.cool(now)
+            self._warn_of_silence(now)
         self.placement.rotate(now)
         for link in list(self.links):
             late = link.overdue(now.mono_ns)
             self._refuse(link, late, "the venue did not answer in time", now)
             if self._keepalive in late:  # without it the venue closes the connection: ask again
                 self.placement.keep_alive(link)
-            self._warn_of_silence(link, now)
+            link.is_probe &= any(phase is not Phase.LIVE for phase in link.streams.values())
             if self._is_idle(link):
                 self._close(link, now)
             else:
@@ -263,7 +276,7 @@ class Pool:
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""
-        times: list[int | None] = [*self._unwanted.values(), self._handover.next_deadline_ns()]
+        times: list[int | None] = [*self._unwanted.values(), self.handover.next_deadline_ns()]
         if self.links:
             times.append(self._look_ns)
         for link in self.links:
@@ -285,9 +298,18 @@ class Pool:
                 what = f"{urgency.name.lower()} on connection {link.number}"
                 found.append(Waiting(what, hold.window, hold.until_ns))
             if link.is_due:
-                why = f"all {self._cap} connections are taken"
-                found.append(Waiting(f"a successor of connection {link.number}", why, None))
+                found.append(self._waits_for_successor(link, now))
         return found
+
+    def _waits_for_successor(self, link: Link, now: Instant) -> Waiting:
+        what, until_ns = f"a successor of connection {link.number}", None
+        if link.retry_ns > now.mono_ns:
+            why, until_ns = "the one before could not take over everything", link.retry_ns
+        elif not self.placement.share.free:
+            why = self.placement.share.limit
+        else:
+            why = "connections are replaced one at a time"
+        return Waiting(what, why, until_ns)
 
     def attempts(self, now: Instant) -> Fill:
         """How full the window of connection attempts is."""
@@ -311,14 +333,15 @@ class Pool:
             self._note(link, Kind.UNSUBSCRIBED, streams, record.unsubscribed(streams))
         self.commands.append(SendUpstream(link.number, payload))
 
-    def _warn_of_silence(self, link: Link, now: Instant) -> None:
-        silent = [stream for stream, until_ns in link.silent.items() if until_ns <= now.mono_ns]
-        for stream in silent:
-            del link.silent[stream]
-        if silent:
-            waited = self._profile.first_data_ns // 10**9
-            names = ", ".join(silent)
-            self._warn(f"{self._profile.name} granted {names} and sent nothing for {waited} s")
+    def _warn_of_silence(self, now: Instant) -> None:
+        for link in self.links:
+            silent = [stream for stream, until_ns in link.silent.items() if until_ns <= now.mono_ns]
+            for stream in silent:
+                del link.silent[stream]
+            if silent:
+                waited = self._profile.first_data_ns // 10**9
+                names = ", ".join(silent)
+                self._warn(f"{self._profile.name} granted {names} and sent nothing for {waited} s")
 
     def _is_idle(self, link: Link) -> bool:
         if link.streams.keys() - {self._keepalive}:
@@ -341,14 +364,16 @@ class Pool:
             return
         for stream in names:
             if link in self.carriers.of(stream):
-                self.carriers.remove(stream, link, now.mono_ns)
+                whole = self.handover.part(stream, link, now)
                 if not self.carriers.of(stream):
+                    if not whole and self._quarantine.is_proven(stream):
+                        hole = Hole(link.number or 0, why, link.last_message.wall_ns)
+                        self.intake.gaps.lost([stream], hole)
                     self._unwanted.pop(stream, None)
                     self._keepalive_wanted &= stream != self._keepalive
                     self.intake.gaps.end([stream])
                     self._forget(stream)
                     self.outcomes.append((stream, why))
-        self._routing.clear(link.routes)
         self._note(link, Kind.REFUSED, names, record.refused(names, why))
         self._warn(f"{self._profile.name} refused {', '.join(names)}: {why}")
 

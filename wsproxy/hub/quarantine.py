@@ -11,7 +11,11 @@ from collections.abc import Iterable
 from wsproxy.hub.events import UpstreamClosed
 from wsproxy.hub.link import Link
 
-_REFUSED_NS = 600_000_000_000
+REFUSED_NS = 600_000_000_000
+"""For so long a stream is not tried that alone made the venue close the connection."""
+
+SUSPECTED_NS = 60_000_000_000
+"""And one that did so among others, where no connection is left to try it alone."""
 
 
 class Quarantine:
@@ -26,9 +30,17 @@ class Quarantine:
         """The venue granted these."""
         self._proven.update(streams)
 
+    def forget(self, stream: str) -> None:
+        """Nobody wants this stream any more."""
+        self._proven.discard(stream)
+
+    def is_proven(self, stream: str) -> bool:
+        """Whether the venue has granted it before."""
+        return stream in self._proven
+
     def suspects(self, link: Link, event: UpstreamClosed, keepalive: str) -> tuple[str, ...]:
         """The streams that may be why this connection ended; never the keepalive."""
-        if not link.is_open or event.by == "us":
+        if not link.is_open or link.closing or event.by == "us":
             return ()
         return tuple(
             stream
@@ -36,14 +48,14 @@ class Quarantine:
             if stream != keepalive and stream not in self._proven
         )
 
-    def condemn(self, stream: str, why: str, now_ns: int) -> None:
+    def condemn(self, stream: str, why: str, now_ns: int, for_ns: int) -> None:
         """Refuse this stream for a while."""
-        self._refused[stream] = (now_ns + _REFUSED_NS, why)
+        still = {name: until for name, until in self._refused.items() if until[0] > now_ns}
+        self._refused = {**still, stream: (now_ns + for_ns, why)}
 
     def refuses(self, stream: str, now_ns: int) -> str | None:
         """Why this stream is not tried now; None if it may be."""
         until_ns, why = self._refused.get(stream, (0, ""))
         if until_ns <= now_ns:
-            self._refused.pop(stream, None)
             return None
         return f"{why} (tried again in {(until_ns - now_ns) // 10**9} s)"

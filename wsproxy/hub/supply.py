@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from wsproxy.model import Instant
@@ -29,16 +30,22 @@ class Supply(Protocol):
 
 
 class Catalogue:
-    """The streams of a recording: there or not there, never later."""
+    """The streams of a recording: there or not there, never later.
 
-    def __init__(self, streams: frozenset[str]) -> None:
+    ``refused`` are those that the venue refused then, and why.
+    """
+
+    def __init__(self, streams: frozenset[str], refused: Mapping[str, str] | None = None) -> None:
         self._streams = streams
+        self._refused = refused or {}
 
     def want(self, stream: str, now: Instant) -> bool | Refusal:
         """Grant what is recorded."""
         if stream in self._streams:
             return True
-        return Refusal(f"stream {stream} is not in this recording")
+        return Refusal(
+            self._refused.get(stream) or f"stream {stream} is not in this recording"
+        )
 
     def release(self, stream: str, now: Instant) -> None:
         """Recorded streams need no care."""

@@ -57,10 +57,11 @@ def aside_file(out: Path) -> Iterator[BinaryIO]:
             yield file
         _refuse_if_there(out)
         _finish(Path(made), out)
-    except BaseException as error:
+    except OSError as error:
         Path(made).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise RecordingError(f"{out} cannot be written: {error.strerror}") from None
+        raise RecordingError(f"{out} cannot be written: {error.strerror}") from None
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
         raise
 
 

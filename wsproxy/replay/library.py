@@ -44,4 +44,4 @@ class LateJoin:
     def snapshot(self) -> bytes | None:
         """The state now; None if nothing is known."""
         body = self._state.snapshot()
-        return b"%b0%b" % body if isinstance(body, base.Numbered) else body
+        return body.first() if isinstance(body, base.Numbered) else body

@@ -1,4 +1,4 @@
-"""The timeline of a replay: which messages, and when each is due."""
+"""The timeline of a replay: which records, in which order, and how far apart."""
 
 from __future__ import annotations
 
@@ -7,55 +7,47 @@ from typing import NamedTuple
 
 from wsproxy.model import Batch, Kind
 
+PLAYED = frozenset({Kind.MESSAGE, Kind.GAP})
+FAITHFUL = PLAYED | {Kind.ACKNOWLEDGED, Kind.UNSUBSCRIBED, Kind.CLOSED}
+"""What is played if connections end as they ended then."""
+
 
 class Due(NamedTuple):
-    """Messages that are due together, ``after_ns`` after the beginning of the replay."""
+    """Records that are due together, at this position of the timeline: ns since its first."""
 
-    after_ns: int
+    position: int
     batch: Batch
 
 
-def timeline(batches: Iterable[Batch], speed: float | None) -> Iterator[Due]:
-    """The messages and gaps of a recording in order, each with its due time at this speed.
+def timeline(
+    batches: Iterable[Batch], *, kinds: frozenset[Kind] = PLAYED, max_idle_ns: int | None = None
+) -> Iterator[Due]:
+    """The records of these kinds in order, each with its position.
 
-    What belongs to no stream (the venue's replies to the recorder) is left out. ``speed`` None
-    is as fast as possible: everything is due at once. Due times are offsets from the first
-    message and never go back, so that rounding cannot add up to a drift.
+    What belongs to no connection is left out, and of the messages and gaps what belongs to no
+    stream (the venue's replies to the recorder). Positions never go back. Where nothing comes for
+    longer than ``max_idle_ns``, the next comes after so long.
     """
-    first_ns: int | None = None
-    after_ns = 0
+    last_ns: int | None = None
+    position = 0
     for recorded in batches:
-        batch = _with_streams(recorded, _PLAYED)
+        batch = with_streams(recorded, kinds)
         if batch is None:
             continue
-        if speed is not None:
-            first_ns = batch.mono_ns if first_ns is None else first_ns
-            after_ns = max(after_ns, int((batch.mono_ns - first_ns) / speed))
-        yield Due(after_ns, batch)
+        if last_ns is None:
+            last_ns = batch.mono_ns
+        passed = batch.mono_ns - last_ns
+        if passed > 0:
+            last_ns = batch.mono_ns
+            position += passed if max_idle_ns is None else min(passed, max_idle_ns)
+        yield Due(position, batch)
 
 
-def history(batches: Iterable[Batch], start: int | None) -> Iterator[Batch]:
-    """What late-join states have to be fed before a replay begins, of the recording's ``batches``.
-
-    Those before ``start`` (wall clock, ns), or without one the keyframes before the first message.
-    """
-    for recorded in batches:
-        if start is None and recorded.kind is Kind.MESSAGE:
-            return
-        batch = _with_streams(recorded, _REMEMBERED)
-        if batch is not None:
-            yield batch
-
-
-_PLAYED = frozenset({Kind.MESSAGE, Kind.GAP})
-_REMEMBERED = frozenset({Kind.MESSAGE, Kind.GAP, Kind.KEYFRAME})
-
-
-def _with_streams(batch: Batch, kinds: frozenset[Kind]) -> Batch | None:
+def with_streams(batch: Batch, kinds: frozenset[Kind]) -> Batch | None:
     """Only what concerns a venue's stream; None if there is nothing, or it is of another kind."""
     if batch.kind not in kinds or not batch.connection:
         return None
-    if all(batch.streams):
+    if batch.kind not in PLAYED or all(batch.streams):
         return batch
     kept = [(p, s) for p, s in zip(batch.payloads, batch.streams, strict=True) if s]
     if not kept:

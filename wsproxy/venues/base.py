@@ -20,6 +20,10 @@ class Numbered(NamedTuple):
     head: bytes
     tail: bytes
 
+    def first(self) -> bytes:
+        """The message as the first on a connection: its number is 0."""
+        return b"%b0%b" % self
+
 
 Body = bytes | Numbered
 """A message for clients: the same bytes for all, or numbered for each."""
@@ -126,6 +130,14 @@ class Profile:
     """What we send. (WebSocket pings are always answered.)"""
     pings: Pings | None = None
     """What the venue sends, and so what clients of the proxy get."""
+
+    # REST, for what recordings need and streams do not tell.
+    rest_url: str | None = None
+    """Scheme and host: ``https://api.binance.com``."""
+    rest_weight: Rate | None = None
+    """The weight of requests in any window, per IP address."""
+    rest_used: str | None = None
+    """The response header, in lower case, that says how much weight the address has used."""
 
 
 # --- what a client wants -----------------------------------------------------------------------
@@ -266,6 +278,42 @@ class State(Protocol):
         """Whether both tell a late joiner the same, however differently they came to it."""
 
 
+# --- what is asked for by REST ------------------------------------------------------------------
+
+
+class RestRequest(NamedTuple):
+    """A GET request for something public."""
+
+    path: str
+    """With its query."""
+    weight: int
+    """What it counts against ``Profile.rest_weight``."""
+
+
+class Rest(Protocol):
+    """What a venue's REST interface adds to a recording of its streams. Pure."""
+
+    @property
+    def once(self) -> tuple[RestRequest, ...]:
+        """What clients ask for when they start: kept once in a recording."""
+
+    @property
+    def time(self) -> RestRequest:
+        """What tells the venue's clock."""
+
+    def time_ns(self, body: bytes) -> int | None:
+        """The time that the answer tells, ns since the Unix epoch; None if it tells none."""
+
+    def snapshot(self, stream: str, depth: int) -> RestRequest | None:
+        """What gives the state from which the stream's messages go on, ``depth`` levels of it.
+
+        None where the stream needs no such thing.
+        """
+
+    def number(self, body: bytes) -> int | None:
+        """The last number (see ``Span``) that a snapshot holds; None if it is no snapshot."""
+
+
 class Venue(Protocol):
     """One venue's protocol, both sides."""
 
@@ -356,3 +404,9 @@ class Venue(Protocol):
 
     def read(self, payload: bytes, endpoint: str) -> Reading:
         """Understand any message of the venue, slowly. Never raises."""
+
+    # -- beside the streams --
+
+    @property
+    def rest(self) -> Rest | None:
+        """What recordings take from its REST interface; None where streams tell everything."""

@@ -34,6 +34,7 @@ from wsproxy.venues.base import (
 )
 from wsproxy.venues.binance_marks import mark
 from wsproxy.venues.binance_private import API_HOST, API_PATH, BinanceApiSession
+from wsproxy.venues.binance_rest import BinanceRest
 from wsproxy.venues.binance_session import MICROSECONDS, BinanceSession, is_stream, shown
 from wsproxy.venues.jsontext import BAD_JSON
 
@@ -63,6 +64,9 @@ PROFILE = Profile(
     ),
     private_hosts=((API_PATH, API_HOST),),
     pings=Pings(every_ns=20 * _SECOND, patience_ns=60 * _SECOND),
+    rest_url="https://api.binance.com",
+    rest_weight=Rate(6000, 60 * _SECOND),
+    rest_used="x-mbx-used-weight-1m",
     facts=(
         Fact(
             "the same streams at stream.binance.com, ports 9443 and 443, and, market data only, "
@@ -119,6 +123,20 @@ PROFILE = Profile(
         ),
         Fact("serverShutdown is announced, without a fixed lead time", _DOCS, "2026-06-09"),
         Fact(
+            "REST requests of an IP address may weigh 6000 a minute; beyond that HTTP 429, then "
+            "418 and a ban of 2 minutes to 3 days, both with Retry-After",
+            "https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits",
+            "2026-09-24",
+            ("rest_url", "rest_weight", "rest_used"),
+        ),
+        Fact(
+            "a depth snapshot weighs 5 up to 100 levels, 25 up to 500, 50 up to 1000, 250 up to "
+            "5000; exchangeInfo weighs 20, time 1",
+            "https://developers.binance.com/docs/binance-spot-api-docs/rest-api/"
+            "market-data-endpoints",
+            "2026-09-24",
+        ),
+        Fact(
             "no limit of streams or bytes per SUBSCRIBE is published; client libraries send 100 "
             "to 250 streams, about 4 KB",
             "https://github.com/nautechsystems/nautilus_trader",
@@ -166,6 +184,7 @@ class Binance:
     """The venue ``binance``."""
 
     profile = PROFILE
+    rest = BinanceRest()
 
     def session(self, path: str, query: str) -> Session:
         """A client of ``/ws``, ``/stream`` or the trading API; raises PathRefused for others."""

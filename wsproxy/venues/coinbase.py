@@ -118,6 +118,7 @@ class Coinbase:
     """The venue ``coinbase``."""
 
     profile = PROFILE
+    rest = None
 
     def session(self, path: str, query: str) -> CoinbaseSession:
         """A client of ``/``; raises PathRefused for any other address."""

@@ -108,12 +108,21 @@ class Client:
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise self._lane.how_it_ended() from None
 
+    @property
+    def has_said(self) -> bool:
+        """Whether a message of the client waits for ``receive``."""
+        return self._lane.inbox.statistics().current_buffer_used > 0
+
     async def ping(self) -> None:
         """Send a ping, ahead of pending data, and wait for its pong. Raises ConnectionEnded."""
         try:
             await self._websocket.ping()
         except ConnectionClosed:
             raise self._lane.how_it_ended() from None
+
+    async def ended(self) -> None:
+        """Wait until the client says nothing more."""
+        await self._lane.ended.wait()
 
     async def drain(self) -> None:
         """Wait until nothing is pending, or the connection has ended."""

@@ -255,7 +255,7 @@ async def open_upstream(
                         await upstream.aclose()
                         await lane.gone.wait()
     except ExceptionGroup as group:
-        cause = _root(group)
+        cause = first_cause(group)
         if upstream is not None:
             raise
         if isinstance(cause, HandshakeRefused):
@@ -273,7 +273,7 @@ async def _connect(address: _Address) -> trio.abc.Stream:
     try:
         return await trio.open_tcp_stream(address.host, address.port)  # sets TCP_NODELAY
     except (OSError, UnicodeError) as exc:
-        raise HandshakeRefused(0, f"cannot connect to {address}: {_root(exc)}") from None
+        raise HandshakeRefused(0, f"cannot connect to {address}: {first_cause(exc)}") from None
 
 
 async def _encrypt(
@@ -288,11 +288,11 @@ async def _encrypt(
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as exc:
-        raise HandshakeRefused(0, f"TLS with {address} failed: {_root(exc)}") from None
+        raise HandshakeRefused(0, f"TLS with {address} failed: {first_cause(exc)}") from None
     return stream
 
 
-def _root(exc: BaseException) -> BaseException:
+def first_cause(exc: BaseException) -> BaseException:
     """Give the first error of all, which says most."""
     while True:
         if isinstance(exc, BaseExceptionGroup):

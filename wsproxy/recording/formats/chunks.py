@@ -44,29 +44,20 @@ def chunks(path: Path, progress: Callable[[int], object] | None = None) -> Itera
 
 def _whole_lines(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
     held = b""
-    wanted = CHUNK_BYTES
-    try:
-        for piece in _gathered(_decompressed(pieces)):
-            held += piece
-            if len(held) < wanted:
-                continue
-            end = held.rfind(b"\n") + 1
-            if end:
-                yield held[:end]
-            held = held[end:]
-            if len(held) > MAX_LINE_BYTES:
-                raise RecordingError(f"{path} has a line of more than {MAX_LINE_BYTES >> 20} MiB")
-            wanted = max(CHUNK_BYTES, 2 * len(held))  # a long line is not searched all the time
-    except CutShort:
-        if end := held.rfind(b"\n") + 1:
+    for piece in _gathered(_decompressed(pieces)):
+        held += piece
+        end = held.rfind(b"\n") + 1
+        if end:
             yield held[:end]
-        raise
+        held = held[end:]
+        if len(held) > MAX_LINE_BYTES:
+            raise RecordingError(f"{path} has a line of more than {MAX_LINE_BYTES >> 20} MiB")
     if held:
         yield held
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, in pieces that are not small."""
+    """The same bytes, in pieces that are not small; all of them also before CutShort."""
     held: list[bytes] = []
     size = 0
     try:

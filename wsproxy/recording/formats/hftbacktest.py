@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from wsproxy.errors import RecordingError
-from wsproxy.model import BINARY, Kind, Message
+from wsproxy.model import TEXT, Kind, Message
 from wsproxy.recording.events import attachment
 from wsproxy.recording.formats.base import Bad, Item, Origin, Run, attached, lines, opcode_of, runs
 
@@ -61,9 +61,9 @@ def write_line(message: Message) -> bytes:
         payload = message.payload
     else:
         return b""
-    if b"\n" in payload or message.opcode == BINARY or not 10**18 <= message.time < 10**19:
+    if b"\n" in payload or opcode_of(payload) != TEXT or not 10**18 <= message.time < 10**19:
         raise RecordingError(
-            f"record {message.seq} does not fit into a line of hftbacktest's: it is binary, has a "
+            f"record {message.seq} does not fit into a line of hftbacktest's: it is no text, has a "
             "line break, or a time outside of 2001 to 2286"
         )
     return b"%d %b\n" % (message.time, payload)

@@ -1,0 +1,69 @@
+"""The processes of a bench, and what they say on their output, line by line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.bench.load import STALL_SECONDS
+
+NUMBER = r"(\d+)"
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process, which is told to stop when the block is left."""
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        try:
+            yield running
+        except Exception as error:
+            error.add_note(f"{' '.join(command)} said:\n{_stopped(running)}")
+            raise
+        else:
+            _stopped(running)
+
+
+def _stopped(running: subprocess.Popen[str]) -> str:
+    """Stop a process; give what it had still to say."""
+    running.terminate()
+    try:
+        return running.communicate(timeout=STALL_SECONDS)[0]
+    finally:
+        running.kill()
+
+
+def said(running: subprocess.Popen[str], pattern: str) -> str:
+    """The group of the pattern in the first line that it matches wholly.
+
+    Raises RuntimeError, with all that the process said, where it ends before.
+    """
+    lines = []
+    assert running.stdout is not None
+    for line in running.stdout:
+        if found := re.fullmatch(pattern, line.rstrip()):
+            return found[1]
+        lines.append(line)
+    raise RuntimeError(f"{running.args!r} failed:\n{''.join(lines)}")
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time that a process has used, ns; Linux only."""
+    clock = ~pid << 3 | 2  # as clock_getcpuclockid(3) makes it there
+    return time.clock_gettime_ns(clock)
+
+
+def progress(text: str) -> None:
+    """Say on a terminal how far a bench is; nothing ends it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+        sys.stderr.flush()

@@ -1,0 +1,227 @@
+"""Plays the timeline: keeps the time, waits for slow clients, goes where it is told to go."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+
+import trio
+
+from wsproxy.app.beat import Beat
+from wsproxy.app.engine import Engine
+from wsproxy.app.patience import Patience
+from wsproxy.config import SECOND_NS, Playing
+from wsproxy.model import Batch, Instant, Kind, StreamKey
+from wsproxy.replay.clock import Clock
+from wsproxy.replay.programme import Programme
+from wsproxy.replay.timeline import Due, timeline
+
+log = logging.getLogger("wsproxy")
+
+_HIGH_WATER_BYTES = 1 << 20
+"""The timeline waits for clients that have more than this to read."""
+_RUN_BYTES = 128 << 10
+"""As fast as possible, so much is routed before it is written."""
+
+
+class Player:
+    """The timeline of a replay, as it runs.
+
+    Orders (``pause``, ``seek`` and so on) are taken at any time and obeyed at once or, in the
+    midst of what is due at one moment, right behind it.
+    """
+
+    def __init__(
+        self, programme: Programme, engine: Engine, playing: Playing, patience: Patience
+    ) -> None:
+        self.programme = programme
+        self.clock = Clock(playing.speed)
+        self.start = programme.first if playing.start is None else playing.start
+        self.wall_ns = self.start
+        """The time of what was delivered last."""
+        self.messages = 0
+        """How many were delivered, or would have been had somebody wanted them."""
+        hubs = engine.hubs
+        self._engine = engine
+        self._hub_of = {
+            number: hubs[info.venue]
+            for number, info in programme.connections.items()
+            if info.venue in hubs
+        }
+        self._held = {name: programme.held(name) for name in hubs}
+        for name, hub in hubs.items():
+            hub.play(self._held[name], programme.refused(name))
+        self._playing = playing
+        self._patience = patience
+        self._ordered = trio.Event()
+        self._goal: int | None = None
+        self._asked = 0
+        self._dues: Iterator[Due] = iter(())
+
+    def now(self) -> Instant:
+        """The replay's time on the wall; on the other clock a second later than asked before.
+
+        So no limit of what a client may ask for in a second depends on how fast a replay runs.
+        """
+        self._asked += 1
+        return Instant(self.wall_ns, self._asked * SECOND_NS)
+
+    # --- orders ---
+
+    def pause(self) -> None:
+        """Stand still."""
+        self.clock.pause(_now_ns())
+        self._tell()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.clock.resume(_now_ns())
+        self._tell()
+
+    def step(self) -> None:
+        """Stand still, once all that is due at the next moment is delivered."""
+        self.clock.step(_now_ns())
+        self._tell()
+
+    def set_speed(self, speed: float | None) -> None:
+        """Go on at this pace; None is as fast as possible."""
+        self.clock.set_speed(speed, _now_ns())
+        self._tell()
+
+    def seek(self, time: int) -> int:
+        """Go on from the first record at or behind this time (wall clock, ns); gives the time.
+
+        Times outside the recording mean its beginning or its end.
+        """
+        self._goal = max(self.programme.first, min(time, self.programme.last))
+        self._tell()
+        return self._goal
+
+    def _tell(self) -> None:
+        self._ordered.set()
+        self._ordered = trio.Event()
+
+    # --- playing ---
+
+    def prepare(self) -> None:
+        """Know what clients find who join before the beginning."""
+        self._know(self.programme.states(self.start))
+
+    async def run(self) -> None:
+        """Play to the end, as often as is wanted; returns when everything was handed out."""
+        left = math.inf if self._playing.loops is None else self._playing.loops
+        async with trio.open_nursery() as pings:
+            self._beat = Beat(self._engine, self.clock, pings)
+            self._begin(self.start)
+            while True:
+                await self._play()
+                left -= 1
+                if left <= 0:
+                    break
+                await self._patience.drain_all()
+                if self._leap(self.start, "the replay begins again"):
+                    await self._patience.wait_for_clients(self._playing)
+                    self.clock.start(_now_ns())
+            pings.cancel_scope.cancel()
+
+    def _begin(self, time: int) -> None:
+        recorded = self.programme.batches(time, self._playing.end)
+        self._dues = timeline(recorded, max_idle_ns=self._playing.max_idle_ns)
+        self.clock.start(_now_ns())
+        self._beat.start()
+
+    async def _play(self) -> None:
+        """Deliver what is left of the timeline, and of those that it is sent to."""
+        clock, unwritten, lockstep = self.clock, 0, self._playing.lockstep
+        while True:
+            if self._goal is not None:
+                self._obey()
+            due = next(self._dues, None)
+            if due is None:
+                if not await self._may_end():
+                    continue
+                return
+            position, batch = due
+            if position != clock.reached:
+                if (lockstep or not clock.is_free) and not await self._wait_for(position):
+                    continue
+                clock.reach(position)
+            self.wall_ns = batch.wall_ns
+            self._route(batch)
+            unwritten += sum(map(len, batch.payloads))
+            if unwritten >= _RUN_BYTES:
+                await self._write()
+                unwritten = 0
+
+    async def _wait_for(self, position: int) -> bool:
+        """Until what stands there is due; False if the timeline goes on elsewhere."""
+        if self._playing.lockstep:
+            await self._write()
+            await self._patience.meet()
+        elif self._is_due(position):
+            return True
+        else:
+            await self._write()
+        while self._goal is None and not self._is_due(position):
+            ordered, beat = self._ordered, min(self._beat.next, position)
+            due_ns = self.clock.due_ns(beat)
+            with trio.move_on_at(math.inf if due_ns is None else due_ns / SECOND_NS):
+                await ordered.wait()
+            if beat < position and self._is_due(beat):
+                self._beat.ping(beat)
+        return self._goal is None
+
+    def _is_due(self, position: int) -> bool:
+        due_ns = self.clock.due_ns(position)
+        return due_ns is not None and due_ns <= _now_ns()
+
+    async def _may_end(self) -> bool:
+        """Whether it is over; somebody who has it paused may want to go elsewhere."""
+        await self._write()
+        while self._goal is None and self.clock.paused:
+            await self._ordered.wait()
+        return self._goal is None
+
+    def _route(self, batch: Batch) -> None:
+        hub = self._hub_of[batch.connection]
+        if batch.kind is Kind.GAP:
+            hub.missed(stream for streams in batch.streams for stream in streams)
+        else:
+            hub.route_named(batch)
+            self.messages += len(batch.payloads)
+
+    async def _write(self) -> None:
+        for hub in self._engine.hubs.values():
+            self._engine.flush(hub)
+        self._beat.ping(self.clock.reached)
+        await trio.lowlevel.checkpoint()
+        await self._patience.wait_for_slow(_HIGH_WATER_BYTES, is_paced=self.clock.speed is not None)
+
+    # --- going elsewhere ---
+
+    def _obey(self) -> None:
+        assert self._goal is not None
+        goal, self._goal = self._goal, None
+        self._leap(goal, "the replay goes on elsewhere")
+
+    def _leap(self, time: int, why: str) -> bool:
+        """Go on from this time; whether clients had to be closed for it."""
+        before = self._patience.subscribed
+        self.wall_ns = time
+        for name, hub in self._engine.hubs.items():
+            self._engine.perform(hub, hub.leap(self._held[name], why, self.now()))
+        self._know(self.programme.states(time))
+        self._begin(time)
+        return self._patience.subscribed < before
+
+    def _know(self, states: dict[StreamKey, bytes]) -> None:
+        """Take in states as if the venue had just sent them: so clients get them as well."""
+        for (venue, stream), snapshot in states.items():
+            if venue in self._engine.hubs:
+                known = Batch(Kind.KEYFRAME, 0, self.wall_ns, 0, [snapshot], None, [(stream,)])
+                self._engine.hubs[venue].route_named(known)
+
+
+def _now_ns() -> int:
+    return int(trio.current_time() * SECOND_NS)
