@@ -22,6 +22,9 @@ lint: $(READY)
 bench: $(READY)  ## Throughput beside a plain relay; prints the tables of docs/performance.md
 	$(BIN)/python -m tests.bench.fanout
 
+bench-pool: $(READY)  ## What the upstream pool costs: subscribing, rotating, redundancy, planning
+	$(BIN)/python -m tests.bench.pool
+
 chaos: $(READY)  ## Ten minutes of faults, a hundred rotations, a hundred lost lines
 	CHAOS_SECONDS=600 CHAOS_EVERY_MS=1500 ROTATIONS=100 KILLS=100 $(BIN)/python -m pytest \
 		tests/e2e/test_chaos.py tests/e2e/test_rotation.py tests/e2e/test_redundancy.py

@@ -38,6 +38,7 @@ class FakeClient(Client):
         self.is_slow = is_slow
         self.since_ns = 0
         self.drained = trio.Event()
+        self.gone = trio.Event()
         self._pending = 0
 
     @property
@@ -57,6 +58,13 @@ class FakeClient(Client):
         self.times.append(seconds())
         if self.is_slow:
             self._pending += len(frames)
+
+    @property
+    def has_said(self) -> bool:
+        return False
+
+    async def ended(self) -> None:
+        await self.gone.wait()
 
     async def drain(self) -> None:
         if self._pending:
@@ -114,12 +122,14 @@ class Stage:
 
 def make_recording(
     directory: Path,
-    *batches: tuple[float, str, tuple[str, ...]] | tuple[float, str, tuple[str, ...], Kind],
+    *batches: tuple[float, str | bytes, tuple[str, ...]]
+    | tuple[float, str | bytes, tuple[str, ...], Kind],
 ) -> Path:
     """A recording of the fake venue: seconds after its start, text, streams, kind (a message)."""
     with Writer.create(directory, venues=["fake"], wall_ns=WALL_NS, mono_ns=0) as writer:
         writer.add_connection(ConnectionInfo(1, "fake", "ws://fake/"))
         for seconds, text, streams, *kinds in batches:
             at_ns, kind = round(seconds * SECOND), Kind(kinds[0]) if kinds else Kind.MESSAGE
-            writer.write([Batch(kind, 1, WALL_NS + at_ns, at_ns, [text.encode()], None, [streams])])
+            payload = text.encode() if isinstance(text, str) else text
+            writer.write([Batch(kind, 1, WALL_NS + at_ns, at_ns, [payload], None, [streams])])
     return directory

@@ -15,7 +15,7 @@ import pytest
 from tests.hub.fake_venue import SECOND
 from wsproxy.app import ledger as module
 from wsproxy.app.ledger import Claim, Ledger, Wait, default_directory
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 RATE = Rate(2, SECOND)
 HOST = "stream.example:9443"
@@ -206,7 +206,7 @@ HAMMER = """
 import sys, time
 from pathlib import Path
 from wsproxy.app.ledger import Ledger, Wait
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 directory, most, period_ns, connections, wanted = sys.argv[1], *map(int, sys.argv[2:])
 ledger, held = Ledger(Path(directory)), []

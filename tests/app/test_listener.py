@@ -19,7 +19,8 @@ from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.config import Address, Serving
 from wsproxy.errors import ConfigError
 from wsproxy.hub.hub import Hub
-from wsproxy.venues.base import PathRefused, Pings
+from wsproxy.venues.base import PathRefused
+from wsproxy.venues.profile import Pings
 
 HERE = Address("127.0.0.1", 0)
 

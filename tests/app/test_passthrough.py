@@ -29,7 +29,7 @@ from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording.events import read_event
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 from wsproxy.wire import upstream as wire
 
 HERE = Serving(listen=Address("127.0.0.1", 0))

@@ -27,7 +27,7 @@ from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Instant, Kind
 from wsproxy.recording.events import read_event
-from wsproxy.venues.base import Heartbeat, Rate
+from wsproxy.venues.profile import Heartbeat, Rate
 from wsproxy.wire.upstream import Upstream
 
 HUB = Hub(FakeVenue())

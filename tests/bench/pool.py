@@ -17,7 +17,7 @@ import argparse
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice, product
@@ -136,11 +136,15 @@ class Stretch:
 def rotating(
     rounds: int, seconds: float, *, streams: int = 200, rate: int = 2_000, every: float = 0.5
 ) -> tuple[list[Stretch], list[Stretch]]:
-    """Traffic at this rate, in turn with lasting connections and with a new one so often."""
+    """Traffic at this rate, in turn on a lasting connection and with a new one so often.
+
+    None begins in the last second of a stretch: a stream is handed over at its messages.
+    """
     quiet: list[Stretch] = []
     busy: list[Stretch] = []
     names = _streams(streams)
-    bursts = int(seconds * rate / _PER_BURST)
+    pace = rate / _PER_BURST
+    bursts, step = int(seconds * pace), int(every * pace)
     exchange = BinanceExchange(keep_log=False)
     with running(exchange) as url, _proxy(url) as proxy:
         place = f"{proxy.url}/stream?streams={'/'.join(names)}"
@@ -150,10 +154,13 @@ def rotating(
             exchange.wait_for(lambda: len(exchange.subscribed) == streams, STALL_SECONDS)
             source = _bursts(names)
             for number in range(1, rounds + 1):
-                for stretches, pause in ((quiet, float("inf")), (busy, every)):
+                for stretches, hangups in (
+                    (quiet, range(0)),
+                    (busy, range(step, bursts - int(pace), step)),
+                ):
                     progress(f"rotating: round {number} of {rounds}")
                     before = len(exchange.peers)
-                    _play(exchange, islice(source, bursts), rate / _PER_BURST, proxy, pause)
+                    _play(exchange, islice(source, bursts), pace, proxy, hangups)
                     middle, p99, most = map(float, said(stopwatch, _DELAYS).split())
                     exchange.wait_for(lambda: len(exchange.open_peers) == 1, STALL_SECONDS)
                     rotations = len(exchange.peers) - before
@@ -178,15 +185,13 @@ _UNTIMED = 10**18
 
 
 def _play(
-    exchange: Exchange, bursts: Iterator[list[Cue]], rate: float, proxy: Process, every: float
+    exchange: Exchange, bursts: Iterable[list[Cue]], rate: float, proxy: Process, hangups: range
 ) -> None:
-    """Play so many bursts a second, and have the connections replaced so often."""
+    """Play so many bursts a second; before those of these indexes the connection is replaced."""
     begin = time.monotonic()
-    rotate_at = begin + every
     for index, burst in enumerate(bursts):
         time.sleep(max(0.0, begin + index / rate - time.monotonic()))
-        if time.monotonic() >= rotate_at:
-            rotate_at += every
+        if index in hangups:
             proxy.send(signal.SIGHUP)
         now = str(time.monotonic_ns())
         playing = exchange.play(Cue(c.streams, c.text.replace(str(_UNTIMED), now)) for c in burst)
@@ -195,8 +200,8 @@ def _play(
 
 def delays(quiet: Sequence[Stretch], busy: Sequence[Stretch]) -> Rows:
     """What replacing connections adds; each figure is the median of the stretches."""
-    rows = [["", "rotations", "p50", "p99", "p99, min to max", "maximum"]]
-    for what, stretches in (("lasting connections", quiet), ("replaced all the time", busy)):
+    rows = [["connection", "rotations", "p50", "p99", "p99, min to max", "maximum"]]
+    for what, stretches in (("lasting", quiet), ("replaced", busy)):
         p99 = [one.p99 for one in stretches]
         rows.append(
             [

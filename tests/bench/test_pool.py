@@ -13,7 +13,7 @@ def test_streams_are_granted_no_sooner_than_the_limits_allow() -> None:
 
 
 def test_connections_are_replaced_in_every_other_stretch_only() -> None:
-    quiet, busy = rotating(1, 1.0, streams=20, rate=400, every=0.5)
+    quiet, busy = rotating(1, 2.0, streams=20, rate=400, every=0.4)
     assert [one.rotations for one in quiet] == [0]
     assert all(one.rotations for one in busy)
     for one in quiet + busy:
@@ -24,8 +24,8 @@ def test_costs_are_differences_within_a_round() -> None:
     quiet = [Stretch(0, 100, 1_000, 2_000, 40 << 20), Stretch(0, 300, 5_000, 6_000, 0)]
     busy = [Stretch(4, 150, 1_500, 2_500, 0), Stretch(5, 350, 5_500, 9_000, 41 << 20)]
     assert delays(quiet, busy)[1:] == [
-        ["lasting connections", "0", "200 us", "3,000 us", "1,000 to 5,000", "6,000 us"],
-        ["replaced all the time", "9", "250 us", "3,500 us", "1,500 to 5,500", "9,000 us"],
+        ["lasting", "0", "200 us", "3,000 us", "1,000 to 5,000", "6,000 us"],
+        ["replaced", "9", "250 us", "3,500 us", "1,500 to 5,500", "9,000 us"],
         ["added", "", "+50 us", "+500 us", "", ""],
     ]
     assert memory(quiet, busy) == (

@@ -16,11 +16,13 @@ def test_what_a_process_says() -> None:
 
 
 def test_an_error_tells_what_the_process_said() -> None:
-    with (
-        pytest.raises(ZeroDivisionError) as caught,
-        process("-c", "print('so it is', flush=True); input()"),
-    ):
-        raise ZeroDivisionError
+    def fail() -> None:
+        with process("-c", "print('so it is')") as running:
+            running.wait()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fail()
     assert "so it is" in caught.value.__notes__[0]
 
 

@@ -29,8 +29,6 @@ from wsproxy.venues.base import (
     Mark,
     Notice,
     Numbered,
-    Profile,
-    Rate,
     Reading,
     Request,
     Rest,
@@ -40,6 +38,7 @@ from wsproxy.venues.base import (
     State,
     Unknown,
 )
+from wsproxy.venues.profile import Profile, Rate
 
 SECOND = 1_000_000_000
 

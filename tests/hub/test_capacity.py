@@ -15,7 +15,7 @@ from wsproxy.hub.capacity import (
     forecast,
     throughput,
 )
-from wsproxy.venues.base import Profile, Rate
+from wsproxy.venues.profile import Profile, Rate
 
 SECOND = 1_000_000_000
 

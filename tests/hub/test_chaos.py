@@ -22,7 +22,7 @@ from tests.kit.chaos import Fault, Gap, Item, Witness, judge, schedule
 from wsproxy.hub import events as e
 from wsproxy.model import Kind
 from wsproxy.recording.events import read_event
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 SECONDS = 600
 CAP = 12

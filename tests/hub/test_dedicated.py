@@ -10,7 +10,7 @@ from wsproxy.hub import events as e
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget, Urgency
 from wsproxy.model import BINARY, TEXT
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 
 def dedicate(play: Play, event: e.Event) -> tuple[e.Dedicate, list[str]]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.hub.fake_venue import PROFILE, SECOND
 from tests.hub.playbook import Play
 from wsproxy.hub.fetches import Fetch, Fetches, runs
-from wsproxy.venues.base import Rate, RestRequest, Span
+from wsproxy.venues.base import RestRequest, Span
+from wsproxy.venues.profile import Rate
 
 TIME = RestRequest("/time", 1)
 INFO = RestRequest("/info", 20)

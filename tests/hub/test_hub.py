@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+
 import pytest
 
 from tests.hub.fake_venue import SECOND, FakeVenue
@@ -11,7 +12,6 @@ from wsproxy.hub.limits import Budget
 from wsproxy.model import BINARY, TEXT, Batch, Instant, Kind
 from wsproxy.venues.binance import Binance
 from wsproxy.venues.coinbase import Coinbase
-
 
 # --- subscriptions -----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from tests.hub.playbook import Play
 from wsproxy.hub import events as e
 from wsproxy.hub.client import PATIENCE_NS
 from wsproxy.model import Batch, Kind
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 CAP = 3
 MOST_STREAMS = 3

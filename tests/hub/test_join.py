@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.hub.fake_venue import FakeVenue
 from tests.kit.traffic import load, requires_traffic
-from wsproxy.hub import join as join_module
+from wsproxy.hub import joinline
 from wsproxy.hub.join import PATIENCE_NS, Item, Join, Lead
 from wsproxy.venues.base import Mark, Same, Snapshot, Span
 
@@ -308,8 +308,8 @@ def test_lines_without_anything_in_common() -> None:
 
 @pytest.mark.parametrize(("most", "size"), [(3, 10**6), (100, 3 * len(b"seq 10"))])
 def test_what_is_held_is_bounded(most: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join_module, "_HELD_MOST", most)
-    monkeypatch.setattr(join_module, "_HELD_BYTES", size)
+    monkeypatch.setattr(joinline, "_HELD_MOST", most)
+    monkeypatch.setattr(joinline, "_HELD_BYTES", size)
     run = Run("seq")
     run.say(1, 10)
     run.new(2)
@@ -452,7 +452,7 @@ def test_a_line_joined_without_proof_begins_with_its_snapshot_and_the_others_joi
 def test_a_snapshot_of_which_the_end_is_held_only_is_not_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(join_module, "_HELD_MOST", 1)
+    monkeypatch.setattr(joinline, "_HELD_MOST", 1)
     run = Run("book")
     run.say(1, "=a")
     run.new(2)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.hub.fake_venue import PROFILE
 from wsproxy.hub.limits import Budget, Limiter, Share, Urgency, Window
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 
 def test_a_window_opens_when_its_first_event_is_old_enough() -> None:

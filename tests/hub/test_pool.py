@@ -7,7 +7,7 @@ from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import Play
 from wsproxy.hub import events as e
 from wsproxy.hub.limits import Budget
-from wsproxy.venues.base import Rate
+from wsproxy.venues.profile import Rate
 
 # --- placement ---------------------------------------------------------------------------------
 

@@ -48,8 +48,8 @@ def test_keys_and_views(payload: bytes, key: bytes | None, raw: bytes) -> None:
     [
         (TRADE, Data(("btcusdt@trade",))),
         (b'{"data":{"x":1},"stream":"a\\u0040b"}', Data(("a@b",))),
-        (SHUTDOWN, Notice("the server will shut down")),
-        (b'{"e":"serverShutdown","E":1}', Notice("the server will shut down")),
+        (SHUTDOWN, Notice("the server will shut down", is_leaving=True)),
+        (b'{"e":"serverShutdown","E":1}', Notice("the server will shut down", is_leaving=True)),
         (b'{"result":null,"id":7}', Acknowledged(7)),
         (b'{"result":["a@trade"],"id":8}', Acknowledged(8)),
         (b'{"error":{"code":2,"msg":"Invalid"},"id":4}', Denied(4, "Invalid (code 2)")),

@@ -18,7 +18,8 @@ from wsproxy.hub.fetches import Fetch, Fetches, runs
 from wsproxy.hub.pool import Pool
 from wsproxy.model import ConnectionInfo, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import Profile, Rest
+from wsproxy.venues.base import Rest
+from wsproxy.venues.profile import Profile
 from wsproxy.wire.rest import Answer, NoAnswer, RestClient, rest_client
 from wsproxy.wire.upstream import retry_after_ns
 

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from wsproxy.errors import HandshakeRefused
 from wsproxy.hub.limits import Window
-from wsproxy.venues.base import Profile, Rate
+from wsproxy.venues.profile import Profile, Rate
 
 log = logging.getLogger("wsproxy")
 

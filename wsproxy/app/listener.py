@@ -18,7 +18,8 @@ from wsproxy.config import SECOND_NS, Serving, is_loopback
 from wsproxy.errors import ConfigError, ConnectionEnded
 from wsproxy.hub.events import ClientSaid
 from wsproxy.hub.hub import Hub
-from wsproxy.venues.base import PathRefused, Pings, Session
+from wsproxy.venues.base import PathRefused, Session
+from wsproxy.venues.profile import Pings
 from wsproxy.wire.client import Client, Handshake, handshake
 
 log = logging.getLogger("wsproxy")

@@ -30,7 +30,7 @@ from wsproxy.hub.events import (
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.base import Heartbeat
+from wsproxy.venues.profile import Heartbeat
 from wsproxy.wire.upstream import Upstream, open_upstream
 
 log = logging.getLogger("wsproxy")

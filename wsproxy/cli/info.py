@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Read all of it, too, and write a page with a picture of it: messages over time, gaps, "
-    "latency. Needs wsproxy[report].",
+    help="Read all of it, too, and write a page that shows it: messages over time, gaps, latency, "
+    "health. FILE must not be there yet. Needs wsproxy[report].",
 )
-@click.option("--force", is_flag=True, help="Replace the FILE of --html if it is there already.")
-def command(recording: Path, as_json: bool, html: Path | None, force: bool) -> None:
+def command(recording: Path, as_json: bool, html: Path | None) -> None:
     """Say what a recording holds: streams, times, sizes, health.
 
     Fast, because it reads little more than the heads of blocks: `wsproxy verify` reads everything.
@@ -44,7 +43,7 @@ def command(recording: Path, as_json: bool, html: Path | None, force: bool) -> N
         if html is not None:
             from wsproxy.cli.page import report
 
-            report(recording, html, force=force)
+            report(recording, html)
         reader = open_recording(recording, damaged="skip")
         gaps = count_gaps(reader)
         found = [one for loss in verify(recording, quick=True).losses for one in loss.damage]

@@ -5,8 +5,7 @@ Names come from inside a recording: whatever is not written by us goes through `
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +14,9 @@ import click
 
 from wsproxy.cli.table import printable, shortened, size
 from wsproxy.cli.writing import progress
-from wsproxy.errors import ConfigError, RecordingError
+from wsproxy.errors import RecordingError
 from wsproxy.model import Instant, StreamKey
+from wsproxy.recording.aside import aside_file
 from wsproxy.recording.reader import RecordingInfo
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.summary import StreamInfo
@@ -88,13 +88,12 @@ _PAGE = """<!doctype html>
 """
 
 
-def report(recording: Path, path: Path, *, force: bool) -> None:
+def report(recording: Path, out: Path) -> None:
     """Examine a recording and write its page; says so on stderr, where a bar shows the progress.
 
-    Raises ConfigError if there is a file that is not to be replaced; RecordingError if there is no
-    recording or no matplotlib, or the system refuses.
+    Raises RecordingError if there is no recording or no matplotlib, ``out`` is there already, or
+    the system refuses.
     """
-    _check(path, force=force)
     if find_spec("matplotlib") is None:
         raise RecordingError("a report needs matplotlib: pip install 'wsproxy[report]'")
     reader = open_recording(recording, damaged="skip")
@@ -103,44 +102,17 @@ def report(recording: Path, path: Path, *, force: bool) -> None:
     start = Instant(0, 0) if first is None else Instant(first.time, first.mono)
     ranked = sorted(streams, key=lambda key: -streams[key].messages)
     chart = Chart(start, info.duration, ranked)
-    with progress(info) as advance:
-        health = examine(recording, observer=chart, progress=advance)
-    written = _write(path, _page(info, streams, health, chart), force=force)
-    click.echo(f"{path}: {size(written)}", err=True)
+    with aside_file(out) as file:
+        with progress(info) as advance:
+            health = examine(recording, observer=chart, progress=advance)
+        written = file.write(page(info, streams, health, chart).encode())
+    click.echo(f"{out}: {size(written)}", err=True)
 
 
-def _write(path: Path, page: str, *, force: bool) -> int:
-    """Write a page, of mode 0600, whole or not at all; returns its size in bytes.
-
-    Raises ConfigError if there is a file and it is not to be replaced, RecordingError where the
-    system refuses.
-    """
-    _check(path, force=force)
-    content = page.encode()
-    aside = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise RecordingError(f"{path} cannot be written: {error.strerror}") from None
-    return len(content)
-
-
-def _check(path: Path, *, force: bool) -> None:
-    """Raises ConfigError if there is a file and it is not to be replaced, or it is none."""
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is no file: choose another name")
-    if path.exists() and not force:
-        raise ConfigError(f"{path} is there already: choose another name, or replace it by --force")
-
-
-def _page(
-    info: RecordingInfo, streams: dict[StreamKey, StreamInfo], health: Health, chart: Chart
+def page(
+    info: RecordingInfo, streams: Mapping[StreamKey, StreamInfo], health: Health, chart: Chart
 ) -> str:
+    """The page."""
     name = info.path.resolve().name
     verdict = judge(health)
     body = [
@@ -230,7 +202,7 @@ def _caption(chart: Chart, lane: Lane, health: Health) -> tuple[str, str]:
 
 
 def _table(
-    info: RecordingInfo, streams: dict[StreamKey, StreamInfo], health: Health
+    info: RecordingInfo, streams: Mapping[StreamKey, StreamInfo], health: Health
 ) -> Iterator[str]:
     titles = [
         "stream", "messages", "per s", "bytes", "covered", "gaps", "missing", "longest silence",

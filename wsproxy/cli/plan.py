@@ -16,7 +16,7 @@ from wsproxy.config import Upstream
 
 if TYPE_CHECKING:
     from wsproxy.hub.capacity import Demand, Forecast, Load, Machine, Need, Traffic
-    from wsproxy.venues.base import Profile
+    from wsproxy.venues.profile import Profile
 
 _INDENT = 15
 

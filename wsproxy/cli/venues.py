@@ -11,7 +11,7 @@ import click
 from wsproxy.cli.table import duration
 
 if TYPE_CHECKING:
-    from wsproxy.venues.base import Profile
+    from wsproxy.venues.profile import Profile
 
 _NO_LIMITS = ("name", "title", "url", "facts")
 
@@ -59,7 +59,7 @@ def _title(name: str) -> str:
 def _shown(name: str, value: object) -> str:
     """A limit as a person reads it."""
     from wsproxy.config import Mirror
-    from wsproxy.venues.base import Pings, Rate
+    from wsproxy.venues.profile import Pings, Rate
 
     match value:
         case Rate(most, period_ns):

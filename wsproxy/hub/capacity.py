@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from wsproxy.config import SECOND_NS
 from wsproxy.hub.limits import Limiter, Urgency, Window
-from wsproxy.venues.base import Profile
+from wsproxy.venues.profile import Profile
 
 NAME_CHARACTERS = 20
 """Of a stream's name, where no recording says how long they are."""

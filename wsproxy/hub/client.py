@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from wsproxy.hub.limits import Window
 from wsproxy.hub.routing import Member
-from wsproxy.venues.base import Rate, Request, Session
+from wsproxy.venues.base import Request, Session
+from wsproxy.venues.profile import Rate
 
 PATIENCE_NS = 15_000_000_000
 """How long a client's subscription may wait for the venue before it is refused."""

@@ -8,7 +8,7 @@ from wsproxy.hub.events import UpstreamClosed, UpstreamDeferred
 from wsproxy.hub.limits import Window
 from wsproxy.hub.link import Link
 from wsproxy.model import Instant
-from wsproxy.venues.base import Profile
+from wsproxy.venues.profile import Profile
 
 _BACKOFF_FIRST_NS = 500_000_000
 _BACKOFF_MOST_NS = 60_000_000_000

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from wsproxy.hub.limits import Window
 from wsproxy.hub.link import Phase
 from wsproxy.hub.pool import Pool
-from wsproxy.venues.base import Profile, Rate, Rest, RestRequest, Span
+from wsproxy.venues.base import Rest, RestRequest, Span
+from wsproxy.venues.profile import Profile, Rate
 
 _SECOND_NS = 1_000_000_000
 _SHARE_PERCENT = 50

@@ -57,7 +57,8 @@ class Handover:
     def release(self) -> None:
         """Deliver what was held back: clients that must not see it have been closed by now."""
         for stream, items in self._freed:
-            self._intake.release(stream, items)
+            if self._carriers.of(stream):
+                self._intake.release(stream, items)
         self._freed.clear()
 
     def ended(self, link: Link, now: Instant, why: str) -> list[str]:

@@ -152,10 +152,10 @@ class Intake:
         for stream in carried:
             before = self._joined(stream)
             items = self._carriers.deliver(stream, link, payload, now_ns)
-            alone = len(items) == 1 and items[0].payload is payload
-            if alone and stream not in self._aside:
+            if items and items[0].payload is payload and stream not in self._aside:
                 won.append(stream)
-            elif items:
+                items = items[1:]
+            if items:
                 held.append((stream, items))
             self.progressed |= self._joined(stream) != before or self._is_restless(stream)
         if won:

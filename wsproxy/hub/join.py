@@ -12,11 +12,11 @@ stream repeats itself while a line joins it: a wrong guess then is one about the
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from wsproxy.hub.copies import History, Message, copies_held
+from wsproxy.hub.joinline import JoinLine
 from wsproxy.venues.base import Same, Snapshot, Span, State, Venue
 
 PATIENCE_NS = 3_000_000_000
@@ -24,8 +24,9 @@ PATIENCE_NS = 3_000_000_000
 
 _ASK_AGAIN_NS = 500_000_000
 
-_HELD_MOST = 4096
-_HELD_BYTES = 4 * 1024 * 1024
+_TOLD_MOST = 4096
+"""So many messages after a snapshot are compared; more say nothing."""
+
 
 
 class Item(NamedTuple):
@@ -55,63 +56,6 @@ class Lead(NamedTuple):
 
     wins: int
     lead_ns: int
-
-
-class _Line:
-    __slots__ = (
-        "count",
-        "held",
-        "held_bytes",
-        "is_joined",
-        "later_ns",
-        "lead_ns",
-        "since_ns",
-        "snapshot",
-        "told",
-        "wins",
-    )
-
-    def __init__(self, *, is_joined: bool) -> None:
-        self.is_joined = is_joined
-        self.since_ns: int | None = None
-        """When it began to join; None before the venue has granted the stream."""
-        self.later_ns = 0
-        """Until then there is no point in asking whether it may join for quiet."""
-        self.held: deque[Message] = deque()
-        self.held_bytes = 0
-        self.snapshot: bytes | None = None
-        """What the line began with; ``held`` follows it."""
-        self.told: list[bytes] | None = None
-        """Its snapshot and all that followed, to be compared with what clients were told."""
-        self.count: int | None = None
-        """The last number that it brought."""
-        self.wins = 0
-        self.lead_ns = 0
-
-    def hold(self, message: Message) -> None:
-        if not self.held and self.since_ns is not None:
-            self.since_ns = message.ns
-        self.held.append(message)
-        self.held_bytes += len(message.payload)
-        while len(self.held) > 1 and (len(self.held) > _HELD_MOST or self.held_bytes > _HELD_BYTES):
-            self.held_bytes -= len(self.held.popleft().payload)
-            self.snapshot = None
-
-    def holds_before(self, first: int) -> bool:
-        mark = self.held[0].mark if self.held else None
-        return isinstance(mark, Span) and mark.first < first
-
-    def let_go(self) -> list[Message]:
-        held = list(self.held)
-        self.held.clear()
-        self.held_bytes = 0
-        return held
-
-    def part(self, now_ns: int, snapshot: bytes | None = None) -> None:
-        """Join anew, from now on."""
-        self.let_go()
-        self.is_joined, self.since_ns = False, now_ns
-        self.snapshot, self.told = snapshot, None
 
 
 class Join:
@@ -147,7 +91,7 @@ class Join:
         """No line is joined any more, and those that are left hold nothing."""
         self.is_restless = False
         """Whether ``settle`` has something to do at once."""
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, JoinLine] = {}
 
     @property
     def lines(self) -> Collection[int]:
@@ -171,7 +115,7 @@ class Join:
 
     def add(self, line: int, *, source: bool) -> None:
         """A line carries the stream, too. A source is joined at once: clients got its messages."""
-        self._lines[line] = _Line(is_joined=source)
+        self._lines[line] = JoinLine(is_joined=source)
 
     def acknowledged(self, line: int, now_ns: int) -> None:
         """The venue granted the stream on this line; patience with it starts."""
@@ -311,7 +255,7 @@ class Join:
             line.snapshot = payload
         return []
 
-    def _admit(self, line: _Line, told: list[bytes]) -> None:
+    def _admit(self, line: JoinLine, told: list[bytes]) -> None:
         """A line is joined; ``told`` is what followed its snapshot and was delivered."""
         if line.snapshot is not None and self._known is not None:
             line.told = [line.snapshot, *told]
@@ -322,7 +266,7 @@ class Join:
         for line in self._lines.values():
             if line.told is not None:
                 line.told.append(payload)
-                if len(line.told) > _HELD_MOST:
+                if len(line.told) > _TOLD_MOST:
                     line.told = None
 
     def _differs(self, told: list[bytes]) -> bool:
@@ -368,7 +312,7 @@ class Join:
         due = min((self._due_ns(line) for line in self._lines.values()), default=_NEVER)
         return None if due == _NEVER else int(due)
 
-    def _due_ns(self, line: _Line) -> float:
+    def _due_ns(self, line: JoinLine) -> float:
         if line.told is not None:
             return 0
         if line.is_joined or line.since_ns is None:
@@ -412,7 +356,7 @@ class Join:
         self._last = None
         self._history.clear()
 
-    def _count_anew(self, line: _Line, now_ns: int) -> None:
+    def _count_anew(self, line: JoinLine, now_ns: int) -> None:
         """The venue's numbers begin again: those of other lines will follow."""
         if line.is_joined:
             self._begin_anew()

@@ -7,7 +7,7 @@ from enum import IntEnum
 from itertools import repeat
 from typing import NamedTuple
 
-from wsproxy.venues.base import Profile, Rate
+from wsproxy.venues.profile import Profile, Rate
 
 _MARGIN_PERCENT = 110
 """Windows are stretched by a tenth: the venue counts arrivals, and the network bunches them up."""

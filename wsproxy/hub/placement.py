@@ -101,9 +101,7 @@ class Placement:
         """Begin the next replacement that is due; one at a time spares the venue's limits."""
         for link in self.links:
             age_ns = now.mono_ns - link.opened_ns
-            if link.rotating and not link.leaving:
-                self._end_rotation(link, now)
-            elif link.is_open and self._rotate_ns is not None and age_ns >= self._rotate_ns:
+            if link.is_open and self._rotate_ns is not None and age_ns >= self._rotate_ns:
                 link.is_due = not link.rotating
         if not self.share.free or any(link.rotating for link in self.links):
             return
@@ -115,11 +113,13 @@ class Placement:
                 self.handover.move(moving, link, self.open(link.endpoint, link.mirror))
                 return
 
-    def _end_rotation(self, link: Link, now: Instant) -> None:
-        """All streams that could leave the link have left it."""
-        self.bequeath(link, now)
-        if any(link in self.carriers.of(stream) for stream in link.streams):
-            link.rotating, link.is_due, link.retry_ns = False, True, now.mono_ns + _AGAIN_NS
+    def end_rotation(self, now: Instant) -> None:
+        """See to a link that all streams have left that could leave it."""
+        for link in self.links:
+            if link.rotating and not link.leaving:
+                self.bequeath(link, now)
+                if any(link in self.carriers.of(stream) for stream in link.streams):
+                    link.rotating, link.is_due, link.retry_ns = False, True, now.mono_ns + _AGAIN_NS
 
     def probe(self, streams: Iterable[str], beside: Link) -> list[str]:
         """Put streams where they cannot harm others, to try them; returns those without room."""

@@ -261,7 +261,7 @@ class Pool:
             self.placement.complete([s for s in carried if s not in self._unwanted])
             self.placement.cool(now)
             self._warn_of_silence(now)
-        self.placement.rotate(now)
+        self.placement.end_rotation(now)
         for link in list(self.links):
             late = link.overdue(now.mono_ns)
             self._refuse(link, late, "the venue did not answer in time", now)
@@ -270,9 +270,10 @@ class Pool:
             link.is_probe &= any(phase is not Phase.LIVE for phase in link.streams.values())
             if self._is_idle(link):
                 self._close(link, now)
-            else:
-                self._connect(link, now)
-                self._ask(link, now)
+        self.placement.rotate(now)
+        for link in self.links:
+            self._connect(link, now)
+            self._ask(link, now)
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""

@@ -21,12 +21,8 @@ from wsproxy.venues.base import (
     Body,
     Data,
     Denied,
-    Fact,
     Mark,
     Notice,
-    Pings,
-    Profile,
-    Rate,
     Reading,
     Session,
     State,
@@ -37,6 +33,7 @@ from wsproxy.venues.binance_private import API_HOST, API_PATH, BinanceApiSession
 from wsproxy.venues.binance_rest import BinanceRest
 from wsproxy.venues.binance_session import MICROSECONDS, BinanceSession, is_stream, shown
 from wsproxy.venues.jsontext import BAD_JSON
+from wsproxy.venues.profile import Fact, Pings, Profile, Rate
 
 _SECOND = 1_000_000_000
 _HOUR = 3600 * _SECOND

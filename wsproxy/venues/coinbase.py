@@ -16,11 +16,8 @@ from wsproxy.venues.base import (
     Body,
     Data,
     Denied,
-    Fact,
     Holding,
     Mark,
-    Profile,
-    Rate,
     Reading,
     Same,
     Snapshot,
@@ -30,6 +27,7 @@ from wsproxy.venues.base import (
 from wsproxy.venues.coinbase_session import CoinbaseSession
 from wsproxy.venues.coinbase_state import late_join
 from wsproxy.venues.jsontext import BAD_JSON
+from wsproxy.venues.profile import Fact, Profile, Rate
 
 _SECOND = 1_000_000_000
 _DOCS = "https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/"

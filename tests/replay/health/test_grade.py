@@ -60,7 +60,7 @@ def test_a_bad_day(tmp_path: Path) -> None:
     )
     assert found["silence"].value == 20
     assert found["silence"].sentence == (
-        "1 of 1 stream is unusually silent for once: binance:btcusdt@trade for 20 s where 100 ms is usual"
+        "unusually long silence of 1 of 1 stream: binance:btcusdt@trade for 20 s where 100 ms is usual"
     )
 
 

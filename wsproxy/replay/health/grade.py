@@ -149,12 +149,13 @@ def _coverage(health: Health) -> Finding:
     if value <= scale.good:
         least = f"at least {percent(1 - value)} of" if value else "all of"
         return _finding("coverage", value, f"every stream is covered for {least} its time")
+    are = "is" if sum(uncovered > scale.good for uncovered, _ in ranking) == 1 else "are"
     gaps = some(worst.gaps, "gap", "gaps")
     disconnects = some(worst.cover.disconnects, "disconnect", "disconnects")
     return _finding(
         "coverage",
         value,
-        f"{_beyond('coverage', ranking)} covered for less than {percent(1 - scale.good)} of the "
+        f"{_beyond('coverage', ranking)} {are} covered for less than {percent(1 - scale.good)} of the "
         f"time: {worst.key} for {percent(1 - value)}, with {gaps} and {disconnects}",
     )
 
@@ -200,7 +201,9 @@ def _silence(health: Health) -> Finding:
         if value <= SCALES["silence"].good:
             sentence = f"no stream was silent for unusually long: {worst.key} at most {usual}"
         else:
-            sentence = f"unusually long silence of {_beyond('silence', ranking)}: {worst.key} for {usual}"
+            sentence = (
+                f"unusually long silence of {_beyond('silence', ranking)}: {worst.key} for {usual}"
+            )
         finding = _finding("silence", value, sentence + said)
     return finding._replace(grade=min(finding.grade, Grade.FAIR)) if mute else finding
 
