@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench chaos import-all docs clean
+.PHONY: demo test lint bench bench-recording chaos recording-campaign import-all docs clean determinism
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Show the whole job in half a minute, without a network
@@ -25,12 +25,22 @@ bench: $(READY)  ## Throughput beside a plain relay; prints the tables of docs/p
 bench-pool: $(READY)  ## What the upstream pool costs: subscribing, rotating, redundancy, planning
 	$(BIN)/python -m tests.bench.pool
 
+bench-recording: $(READY)  ## Recordings beside MCAP, gzip and JSON lines; seeking in 10 GB; importing
+	$(BIN)/python -m tests.bench.recording
+
 chaos: $(READY)  ## Ten minutes of faults, a hundred rotations, a hundred lost lines
 	CHAOS_SECONDS=600 CHAOS_EVERY_MS=1500 ROTATIONS=100 KILLS=100 $(BIN)/python -m pytest \
 		tests/e2e/test_chaos.py tests/e2e/test_rotation.py tests/e2e/test_redundancy.py
 
+recording-campaign: $(READY)  ## Two hundred kills under load, 5 GB in 200 MB of memory, a disk that hangs
+	CRASHES=200 BIG_MB=5000 STALL_SECONDS=5 $(BIN)/python -m pytest \
+		tests/e2e/test_kills.py tests/recording/test_memory.py tests/e2e/test_stalled_disk.py
+
 import-all: $(READY)  ## Import, export and import again all of ../shared/traffic; say how fast
 	$(BIN)/python -m tests.bench.imports
+
+determinism: $(READY)  ## A replay gives the same bytes: ten runs at each speed, on twenty seconds
+	DETERMINISM_RUNS=10 DETERMINISM_CUT=+20s $(BIN)/python -m pytest tests/e2e/test_determinism.py
 
 docs: $(READY)  ## Write the parts of docs/ that come from the code
 	$(BIN)/python -m tests.kit.write_docs

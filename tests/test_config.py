@@ -117,3 +117,14 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes | None)
 
     with pytest.raises(ConfigError, match=r"wsproxy\.toml"):
         read_toml(path)
+
+
+def test_rest_urls() -> None:
+    assert parse_rest_url("binance=https://h/x/") == ("binance", "https://h/x")
+    assert parse_rest_url("binance=http://127.0.0.1:80") == ("binance", "http://127.0.0.1:80")
+
+
+@pytest.mark.parametrize("text", ["binance", "binance=ws://h", "binance=https://a:b@h", "x=https:"])
+def test_what_is_no_rest_url(text: str) -> None:
+    with pytest.raises(ConfigError, match="has to be like https://host:port"):
+        parse_rest_url(text)

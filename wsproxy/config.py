@@ -83,6 +83,8 @@ class Playing:
     """What this run is called in the log and the digests."""
     stall_seconds: float = 60.0
     """A client that reads nothing for so long is closed."""
+    digest_file: Path | None = None
+    """Where to write what each client was sent."""
     lockstep: bool = False
     """Whether each batch waits until every client has handled the one before."""
     faithful: bool = False

@@ -10,11 +10,14 @@ import trio
 from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import WALL_NS, messages
 from wsproxy.app.engine import Engine, Port
+from wsproxy.app.tape import Tape
+from wsproxy.config import Recording
 from wsproxy.hub.events import CloseUpstream, Note, OpenUpstream, SendUpstream
 from wsproxy.hub.hub import Hub
 from wsproxy.hub.limits import Budget
 from wsproxy.model import Batch, ConnectionInfo, Instant, Kind
 from wsproxy.recording.writer import Writer
+from wsproxy.replay.digest import Tally
 from wsproxy.wire.client import Client
 
 
@@ -89,6 +92,22 @@ class FakeUpstreams:
         self.told.append(f"close {command.connection}")
 
 
+class KeptTape(Tape):
+    """Keeps what is noted, and writes nothing."""
+
+    def __init__(self, directory: Path, settings: Recording | None = None) -> None:
+        writer = Writer.create(directory, venues=["fake"], wall_ns=WALL_NS, mono_ns=0)
+        super().__init__(writer, settings or Recording())
+        self.noted: list[Note] = []
+        self.connections: list[ConnectionInfo] = []
+
+    def connection(self, info: ConnectionInfo) -> None:
+        self.connections.append(info)
+
+    def note(self, kind: Kind, connection: int, streams: tuple[str, ...], payload: bytes) -> None:
+        self.noted.append(Note(kind, connection, streams, payload))
+
+
 class Stage:
     """An engine with a hub of the fake venue, live, and what came out of it."""
 
@@ -106,7 +125,7 @@ class Stage:
             outbox_bytes=outbox_bytes,
             note=self.notes.append,
             time=instant,
-            digest=digest,
+            tally=lambda: Tally(lambda: instant().wall_ns) if digest else None,
         )
         self.upstreams = self.engine.upstreams = FakeUpstreams()
 

@@ -15,6 +15,7 @@ from wsproxy.app import clock
 from wsproxy.hub import events as e
 from wsproxy.hub.link import ACK_TIMEOUT_NS
 from wsproxy.model import TEXT, Kind
+from wsproxy.replay.digest import ClientDigest
 from wsproxy.wire.frames import encode
 
 
@@ -106,14 +107,15 @@ def test_what_a_client_was_sent_is_summed_up() -> None:
     stage.engine.leave(stage.hub, port)
     frames = b"".join(map(encode, (b"a 1", b"a 2", b"a 3")))
     assert client.frames == frames
-    assert stage.engine.left == [(1, "/a", len(frames), hashlib.sha256(frames).hexdigest())]
+    sha256 = hashlib.sha256(frames).hexdigest()
+    assert stage.engine.left == [ClientDigest(1, "/a", len(frames), sha256, [])]
     assert stage.engine.ports == {}
 
 
 def test_nobody_sums_up_unless_that_is_wanted() -> None:
     stage = Stage()
     port = stage.join("/")
-    assert port.delivery is None
+    assert port.digest is None
     stage.engine.leave(stage.hub, port)
     assert stage.engine.left == []
 

@@ -23,7 +23,7 @@ from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import tls_context
 from wsproxy.config import Address, Recording, Serving, Upstream, VenueSetting
 from wsproxy.errors import ConnectionEnded
-from wsproxy.model import Kind
+from wsproxy.model import TEXT, Kind
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.writer import Writer
 from wsproxy.wire.upstream import Upstream as Connection
@@ -49,7 +49,7 @@ class FakeConnection(Connection):
     def heard_ns(self) -> int:
         return 1 << 62
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: bytes, opcode: int = TEXT) -> None:
         await trio.lowlevel.checkpoint()
         self._on_frame_sent(False)
         names, _, number = payload[1:].partition(b" #")
@@ -175,6 +175,16 @@ async def test_streams_that_are_recorded_without_a_client(venue: Venue) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(venue.urls) == ["ws://y/", "ws://y/end"]
         assert proxy.status() == Status(0, 2, 2, 8, 2, 0, 0, None)
+
+
+async def test_an_operator_is_told_that_connections_are_replaced(
+    venue: Venue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "wsproxy")
+    async with running("x", "y", subscribe=(("y", "a"), ("y", "b@end"))) as proxy:
+        await trio.testing.wait_all_tasks_blocked()
+        proxy.rotate()
+        assert "replacing 2 upstream connection(s), without a hole" in caplog.messages
 
 
 async def test_a_venue_is_reached_at_its_own_address_unless_told(venue: Venue) -> None:

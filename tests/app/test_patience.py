@@ -137,7 +137,7 @@ class Reacting(FakeClient):
 
     async def ping(self) -> None:
         await trio.sleep(0.1)
-        if self.texts[-1] == self._wanted:
+        if self.texts[-1:] == [self._wanted]:
             self._pings += 1
             if self._pings == self._at:
                 say(self.replay, self.replay.engine.ports[1], "+b")

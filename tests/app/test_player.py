@@ -25,6 +25,8 @@ from tests.hub.playbook import WALL_NS
 from wsproxy.app import player as module
 from wsproxy.app.engine import Port
 from wsproxy.app.replaying import Replay
+from wsproxy.model import Kind
+from wsproxy.recording import events as record
 
 
 @pytest.fixture(autouse=True)
@@ -254,12 +256,44 @@ async def test_it_waits_for_those_who_have_to_come_again(
     assert [client.texts for client in clients] == [["a 0", "a 2", "a 3"]] * 2
 
 
-async def test_for_ever_is_for_ever(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_for_ever_is_for_ever(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     replay, client = replay_of(book_of(tmp_path / "book", 2), loops=None), FakeClient()
     join(replay, "/book", client)
     with trio.move_on_after(100.5) as scope:
         await replay.play()
     assert scope.cancelled_caught
     assert client.texts.count("book 1") == 100
+
+
+# --- as it was ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A connection that the venue closes, and one message behind that."""
+    closed = record.closed(1001, "maintenance", "peer")
+    return make_recording(
+        tmp_path / "broken",
+        *((0, "?", ("b",), Kind.ACKNOWLEDGED), (0, "a 0", A), (1, closed, (), Kind.CLOSED)),
+        *((1, "?", A, Kind.GAP), (5, "a 5", A)),
+    )
+
+
+async def test_connections_end_as_they_ended(
+    broken: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    replay, clients = replay_of(broken, faithful=True), [FakeClient() for _ in range(3)]
+    ports = [join(replay, path, one) for path, one in zip(("/a", "/b", "/"), clients, strict=True)]
+    await replay.play()
+    assert [port.close for port in ports] == [(1001, "maintenance")] * 2 + [None]
+    assert clients[0].texts == ["a 0"]
+
+
+async def test_connections_are_healed_otherwise(
+    broken: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    replay, client = replay_of(broken), FakeClient()
+    port = join(replay, "/a", client)
+    await replay.play()
+    assert port.close is None
+    assert client.texts == ["a 0", "a 5"]

@@ -19,10 +19,11 @@ from tests.wire.loopback import Peer
 from wsproxy.app import live, program, replaying
 from wsproxy.app.program import LOSSY, run_live, run_replay
 from wsproxy.app.tape import Tape
-from wsproxy.config import Address, Recording, Serving, Upstream, VenueSetting
+from wsproxy.config import Address, Playing, Recording, Serving, Upstream, VenueSetting
 from wsproxy.errors import ConfigError, RecordingError
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.writer import Writer
+from wsproxy.replay.programme import Programme
 from wsproxy.wire.frames import encode
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ async def test_a_recording_is_made_and_summed_up(
     assert await run_live(UPSTREAM, SERVING, Recording(out=out), 5) == 0
     assert open_recording(out).info.venues == ("x", "y")
     assert f"recording to {out}" in caplog.messages
-    assert caplog.messages[-1] == f"{out}: 0 records, 0.0 MB raw, 0.0 MB on disk"
+    assert caplog.messages[-1] == f"{out}: 2 records, 0.0 MB raw, 0.0 MB on disk"
 
 
 @pytest.mark.usefixtures("_no_threads")
@@ -157,16 +158,9 @@ async def test_a_recording_is_never_written_over(tmp_path: Path) -> None:
 
 
 async def replay(path: Path, clients: int = 1) -> int:
+    playing = Playing(speed=None, clients=clients, settle_seconds=0)
     with trio.fail_after(20):
-        return await run_replay(
-            open_recording(path),
-            SERVING,
-            start=None,
-            end=None,
-            speed=None,
-            clients=clients,
-            settle_seconds=0,
-        )
+        return await run_replay(Programme([open_recording(path)]), SERVING, playing)
 
 
 async def connect(caplog: pytest.LogCaptureFixture) -> Peer:

@@ -85,9 +85,9 @@ async def test_at_the_end_clients_have_everything_and_are_told(four: Path) -> No
     closed = peer.protocol.close_rcvd
     assert closed is not None
     assert (closed.code, closed.reason) == (1000, "the replay is over")
-    (delivery,) = replay.deliveries
-    assert delivery.client == 1
-    assert delivery.bytes == 3 * len(b"..a 0")
+    (digest,) = replay.digests
+    assert digest.client == 1
+    assert digest.bytes == 3 * len(b"..a 0")
 
 
 async def test_a_replay_that_is_stopped_says_so(four: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from wsproxy.app.signals import on_hangup, wait_for_stop
+from wsproxy.app.signals import on_hangup, on_stop
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -30,7 +30,7 @@ async def test_the_first_signal_is_named_and_the_second_one_kills(
     done = trio.Event()
 
     async def wait() -> None:
-        names.append(await wait_for_stop())
+        await on_stop(names.append)
         done.set()
 
     nursery.start_soon(wait)
@@ -59,5 +59,5 @@ async def test_while_nobody_waits_signals_are_as_before() -> None:
     before = [signal.getsignal(number) for number in STOPS]
     with trio.CancelScope() as scope:
         scope.cancel()
-        await wait_for_stop()
+        await on_stop(lambda name: None)
     assert [signal.getsignal(number) for number in STOPS] == before

@@ -302,6 +302,22 @@ async def test_what_was_written_before_the_disk_failed_is_not_lost(
     assert disk.gaps() == [(["c"], 7, 1)]
 
 
+@pytest.mark.parametrize(
+    "kind", [Kind.KEYFRAME, Kind.ATTACHMENT, Kind.CLOCK, Kind.MARKER, Kind.STATISTICS]
+)
+async def test_what_is_no_message_may_be_lost_without_a_gap(disk: Disk, kind: Kind) -> None:
+    disk.is_full = True
+    async with running(disk) as tape:
+        tape.note(kind, 1, ("a",), bytes(100))
+        await trio.testing.wait_all_tasks_blocked()
+        tape.note(kind, 1, ("a",), bytes(2000))  # more than may wait
+        disk.is_full = False
+        tape.append(message("", "a", size=100))
+    assert disk.gaps() == []
+    assert tape.lost == 0
+    assert [streams for _, _, *streams in disk.read()] == [["a"]]
+
+
 async def test_a_disk_that_stays_full_costs_the_recording_only(
     disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:

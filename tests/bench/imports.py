@@ -137,11 +137,12 @@ def main(directory: Path = TRAFFIC) -> None:
         size = proof.text_bytes / 1e6
         name = f"{file.parent.name}/{file.name.removesuffix('.jsonl.gz')}"
         print(f"{name:52} {proof.records:>9,} {size:>8.2f} {size / proof.seconds:>6.1f}")
-    best = min(_seconds_for_all(streams) for _ in range(5))
+    best = min(seconds_for_all(streams) for _ in range(5))
     print(f"all streams in one import: {text_bytes / 1e6 / best:.1f} MB/s of message text")
 
 
-def _seconds_for_all(files: list[Path]) -> float:
+def seconds_for_all(files: list[Path]) -> float:
+    """How long it takes to import these files as one recording."""
     with tempfile.TemporaryDirectory() as work:
         began = perf_counter()
         import_files(files, Path(work) / "all", venue="all", name=Naming("all"))

@@ -42,7 +42,7 @@ from wsproxy.venues.binance import PROFILE
 
 _CONNECTIONS = 16
 _PER_BURST = 4
-_FLOODS = {1: 150_000, 2: 50_000}
+_FLOODS = {1: 100_000, 2: 30_000}
 """Messages a connection, for each redundancy."""
 _DELAYS = r"([\d.]+ [\d.]+ [\d.]+)"
 _PLANS = 5
@@ -134,7 +134,7 @@ class Stretch:
 
 
 def rotating(
-    rounds: int, seconds: float, *, streams: int = 200, rate: int = 2_000, every: float = 0.5
+    rounds: int, seconds: float, *, streams: int = 200, rate: int = 2_000, every: float = 0.35
 ) -> tuple[list[Stretch], list[Stretch]]:
     """Traffic at this rate, in turn on a lasting connection and with a new one so often.
 
@@ -317,7 +317,7 @@ def main() -> None:
         "min to max",
     ]
     asked = [head, *(subscribing(rounds, streams) for streams in (1_000, 10_000))]
-    quiet, busy = rotating(rounds, seconds=8)
+    quiet, busy = rotating(rounds, seconds=7)
     tables = asked, delays(quiet, busy), redundancy(rounds, _FLOODS)
     progress("planning")
     planned = plan.rows(_PLANS * rounds)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.bench.load import STALL_SECONDS
@@ -27,7 +28,7 @@ def process(*command: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield running
         except Exception as error:
-            error.add_note(f"{' '.join(command)} said:\n{_stopped(running)}")
+            error.add_note(f"{_shown(command)} said:\n{_stopped(running)}")
             raise
         else:
             _stopped(running)
@@ -53,7 +54,12 @@ def said(running: subprocess.Popen[str], pattern: str) -> str:
         if found := re.fullmatch(pattern, line.rstrip()):
             return found[1]
         lines.append(line)
-    raise RuntimeError(f"{running.args!r} failed:\n{''.join(lines)}")
+    assert isinstance(running.args, list)
+    raise RuntimeError(f"{_shown(running.args[1:])} failed:\n{''.join(lines)}")
+
+
+def _shown(command: Sequence[str]) -> str:
+    return textwrap.shorten(" ".join(command), 200)
 
 
 def cpu_ns(pid: int) -> int:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Run
 from wsproxy.config import Recording
 
@@ -53,3 +55,30 @@ def test_rotation_from_the_environment_and_a_file(
     config.write_text("rotate-daily = true\nkeep-days = 1\n")
     run("record", "binance", "--config", config, env={"WSPROXY_ROTATE_MB": "1"})
     assert called[0][2] == Recording(rotate_bytes=1 << 20, rotate_daily=True, keep_seconds=86_400)
+
+
+def test_what_goes_beside_messages(run: Run, called: list[tuple[Any, ...]]) -> None:
+    run(
+        *("record", "binance", "--rest-depth", 5000, "--keyframe-seconds", 0),
+        *("--rest-url", "binance=http://127.0.0.1:9000"),
+    )
+    assert called[0][2] == Recording(
+        rest_urls=(("binance", "http://127.0.0.1:9000"),), rest_depth=5000, keyframe_seconds=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("coinbase=https://h", "write VENUE=URL, for one of binance"),
+        ("mtgox=https://h", "write VENUE=URL, for one of binance"),
+        ("binance=ftp://h", "has to be like https://host:port"),
+    ],
+)
+def test_a_rest_url_that_cannot_be(
+    run: Run, called: list[tuple[Any, ...]], url: str, why: str
+) -> None:
+    result = run("record", "binance", "--rest-url", url)
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert called == []

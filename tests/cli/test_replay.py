@@ -6,35 +6,79 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import SECOND, WALL_NS, Run
-from wsproxy.config import Serving
+from wsproxy.config import Playing, Serving
+from wsproxy.replay.programme import Programme
+
+Called = list[tuple[Any, ...]]
 
 
-def test_defaults(run: Run, called: list[tuple[Any, ...]], recording: Path) -> None:
+def test_defaults(run: Run, called: Called, recording: Path) -> None:
     assert run("replay", recording).exit_code == 0
-    reader, serving, named = called[0]
-    assert reader.path == recording
+    programme, serving, playing = called[0]
+    assert isinstance(programme, Programme)
+    assert programme.path == recording
     assert serving == Serving()
-    assert named == {"start": None, "end": None, "speed": 1.0, "clients": 1, "settle_seconds": 0.5}
+    assert playing == Playing()
 
 
-def test_everything(run: Run, called: list[tuple[Any, ...]], recording: Path) -> None:
+def test_everything(run: Run, called: Called, recording: Path) -> None:
     run(
         *("replay", recording, "--speed", "max", "--start", "+1s"),
         *("--end", "2023-11-14T22:13:22Z", "--clients", 3, "--settle", 0),
+        *("--loop", "forever", "--max-idle", 1.5, "--session", "mine"),
+        *("--stall-timeout", 7, "--lockstep", "--faithful"),
+        *("--digest-file", "digests.json"),
     )
-    assert called[0][-1] == {
-        "start": WALL_NS + SECOND,
-        "end": WALL_NS + 2 * SECOND,
-        "speed": None,
-        "clients": 3,
-        "settle_seconds": 0.0,
-    }
+    assert called[0][-1] == Playing(
+        start=WALL_NS + SECOND,
+        end=WALL_NS + 2 * SECOND,
+        speed=None,
+        clients=3,
+        settle_seconds=0.0,
+        loops=None,
+        max_idle_ns=3 * SECOND // 2,
+        session="mine",
+        stall_seconds=7.0,
+        lockstep=True,
+        faithful=True,
+        digest_file=Path("digests.json"),
+    )
+
+
+def test_several_recordings_with_offsets(run: Run, called: Called, recording: Path) -> None:
+    run("replay", recording, recording, "--offset", "-1.5", "--offset", "2=3600")
+    programme = called[0][0]
+    assert programme.first == WALL_NS - 3 * SECOND // 2
+    assert programme.last == WALL_NS + 3602 * SECOND
+    assert len(programme.connections) == 2
+
+
+@pytest.mark.parametrize(
+    ("offset", "why"),
+    [
+        ("2=1", "there are 1 recording(s)"),
+        ("0=1", "there are 1 recording(s)"),
+        ("x=1", "write SECONDS, or N=SECONDS for the Nth recording"),
+        ("nan", "write SECONDS, or N=SECONDS for the Nth recording"),
+        ("inf", "write SECONDS, or N=SECONDS for the Nth recording"),
+    ],
+)
+def test_an_offset_that_cannot_be(run: Run, recording: Path, offset: str, why: str) -> None:
+    result = run("replay", recording, "--offset", offset)
+    assert (result.exit_code, result.stderr) == (2, f"Error: --offset {offset}: {why}\n")
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast"])
 def test_a_speed_that_cannot_be(run: Run, recording: Path, speed: str) -> None:
     result = run("replay", recording, "--speed", speed)
     sentence = f"Error: --speed {speed}: write a number above 0, or max\n"
+    assert (result.exit_code, result.stderr) == (2, sentence)
+
+
+@pytest.mark.parametrize("loop", ["0", "-1", "1.5", "ever"])
+def test_a_loop_that_cannot_be(run: Run, recording: Path, loop: str) -> None:
+    result = run("replay", recording, "--loop", loop)
+    sentence = f"Error: --loop {loop}: write a whole number above 0, or forever\n"
     assert (result.exit_code, result.stderr) == (2, sentence)
 
 

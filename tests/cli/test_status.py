@@ -44,7 +44,7 @@ def test_a_page_for_a_person(run: Run, asked: Asked) -> None:
     words = [" ".join(line.split()) for line in lines]
     assert words == [
         "wsproxy 1.2.3 pid 4711 up 1 h 2 min listening on 127.0.0.1:8765",
-        "recording to recordings/now: 48.1 MB on disk, nothing lost",
+        "recording to recordings/now: 48.1 MB on disk, nothing dropped",
         "2 clients 3 streams 1/8 connections 1,000 messages 1 gaps",
         "",
         "connections",

@@ -99,7 +99,9 @@ def test_a_disk_that_is_full_when_a_part_ends(floor: TradingFloor, out: Path) ->
     sent = [cue.text for cue in (*first, *second, *third)]
     assert is_part_of(kept, sent)
     assert kept[-len(third) :] == sent[-len(third) :]
-    told = [read_event(record.payload)["missed"] for record in everything if record.kind is Kind.GAP]
+    told = [
+        read_event(record.payload)["missed"] for record in everything if record.kind is Kind.GAP
+    ]
     missed = sum(count for count in told if isinstance(count, int))
     assert missed == len(sent) - len(kept) > 0
 

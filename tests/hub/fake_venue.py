@@ -32,6 +32,7 @@ from wsproxy.venues.base import (
     Reading,
     Request,
     Rest,
+    RestRequest,
     Same,
     Snapshot,
     Span,
@@ -113,8 +114,8 @@ class FakeState:
 
     def feed(self, payload: bytes) -> None:
         value = _value(payload)
-        if value.startswith(b"="):
-            self._seen = value[1:].split(b",")
+        if value.startswith(b"=") or payload.startswith(b"snapshot "):
+            self._seen = value.removeprefix(b"=").split(b",")
         else:
             self._seen.append(value)
 
@@ -123,6 +124,27 @@ class FakeState:
 
     def same(self, other: State) -> bool:
         return self.snapshot() == other.snapshot()
+
+
+TIME = RestRequest("/time", 1)
+INFO = RestRequest("/info", 20)
+
+
+class FakeRest:
+    """Snapshots of ``seq...`` are numbers; ``seq1`` and ``seq1@x`` have the same."""
+
+    once = (INFO,)
+    time = TIME
+
+    def time_ns(self, body: bytes) -> int | None:
+        return int(body) if body.isdigit() else None
+
+    def snapshot(self, stream: str, depth: int) -> RestRequest | None:
+        path = f"/{stream.partition('@')[0]}?{depth}"
+        return RestRequest(path, depth) if stream.startswith("seq") else None
+
+    def number(self, body: bytes) -> int | None:
+        return int(body) if body.isdigit() else None
 
 
 class FakeVenue:

@@ -9,33 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hub.fake_venue import PROFILE, SECOND
+from tests.hub.fake_venue import INFO, PROFILE, SECOND, TIME, FakeRest
 from tests.hub.playbook import Play
 from wsproxy.hub.fetches import Fetch, Fetches, runs
 from wsproxy.venues.base import RestRequest, Span
 from wsproxy.venues.profile import Rate
 
-TIME = RestRequest("/time", 1)
-INFO = RestRequest("/info", 20)
 MINUTE = 60 * SECOND
 LIMITED = replace(PROFILE, rest_weight=Rate(1000, MINUTE), penalty_ns=120 * SECOND)
-
-
-class FakeRest:
-    """Snapshots of ``seq...``: a number as text."""
-
-    once = (INFO,)
-    time = TIME
-
-    def time_ns(self, body: bytes) -> int | None:
-        return int(body)
-
-    def snapshot(self, stream: str, depth: int) -> RestRequest | None:
-        path = f"/{stream.partition('@')[0]}?{depth}"
-        return RestRequest(path, depth) if stream.startswith("seq") else None
-
-    def number(self, body: bytes) -> int | None:
-        return int(body) if body.isdigit() else None
 
 
 class Desk:

@@ -87,9 +87,8 @@ def test_a_quiet_stream_is_handed_over_after_a_while() -> None:
     for second in range(20):
         play.venue_says(1, f"a {second}")
         lines = play.venue_says(2, f"a {second}") + play.wait(1)
-        if lines:
+        if "close 1" in lines:
             break
-    assert lines == ["close 1"]
     assert 3 <= play.mono_ns / SECOND < 15
     assert play.venue_says(2, "b 1") == ["c1< b 1"]
 
@@ -99,18 +98,21 @@ def test_a_snapshot_that_differs_is_delivered() -> None:
     play.venue_says(1, "book =1,2")
     assert play.venue_says(2, "book =1,2,3") == []  # 3 was lost on connection 1
     assert play.venue_says(1, "book 4") == ["c1< book 4"]
-    assert play.venue_says(2, "book 4")[:2] == ["c1< book =1,2,3", "c1< book 4"]
-    assert play.released == ["2: book =1,2,3", "2: book 4"]
+    told = play.venue_says(2, "book 4")
+    assert told[-1] == "close 1"
+    assert told[-2].endswith("1,2,3,4")
     assert play.notes[-1] == "GAP 2 book"
-    assert play.join(2, "/book") == ["c2< snapshot 1,2,3,4"]
+    assert play.kicks == []  # the snapshot mends it
+    assert [line.rpartition(" ")[2] for line in play.join(2, "/book")] == ["1,2,3,4"]
 
 
 def test_lines_without_anything_in_common_are_a_gap() -> None:
     play = rotating("/a")
     play.venue_says(1, "a 1")
     play.venue_says(2, "a 3")
-    assert play.wait(4) == ["c1< a 3", "kick c1 1012"]
+    assert play.wait(4) == ["kick c1 1012", "close 1"]  # and not a 3, as if nothing were missing
     assert play.notes[-1] == "GAP 2 a"
+    assert play.released == ["2: a 3"]
     assert play.hub.gaps == 1
 
 
@@ -138,8 +140,8 @@ def test_one_connection_at_a_time() -> None:
     )
     play.drive(play.opened(3))
     play.venue_says(1, "a 1")
-    assert play.venue_says(3, "a 1") == ["close 1", "open 4 /x"] or play.wait(1)
-    play.drive(["close 1"])
+    assert play.venue_says(3, "a 1") == ["close 1"]
+    assert play.closed(1, 1000) == ["open 4 /x"]
     play.drive(play.opened(4))
     play.venue_says(2, "b@x 1")
     assert play.venue_says(4, "b@x 1") == ["close 2"]
@@ -215,10 +217,9 @@ def test_the_old_connection_ends_before_the_new_one_has_joined() -> None:
     play = rotating("/seq,a")
     play.venue_says(1, "seq 1", "a 1")
     assert play.venue_says(2, "seq 3", "a 3") == []
-    lines = play.closed(1)
-    assert lines == ["c1< seq 3", "c1< a 3", "kick c1 1012"]
-    assert "GAP 1 a" in play.notes
-    assert "GAP 1 seq" in play.notes
+    assert play.closed(1) == ["kick c1 1012"]
+    assert play.notes[-2:] == ["GAP 1 a", "GAP 1 seq"]
+    assert play.released == ["2: seq 3", "2: a 3"]
     assert len(play.pool.links) == 1
 
 
@@ -242,8 +243,8 @@ def test_both_connections_end() -> None:
     assert play.drive(play.wait(2)) == []
     assert [link.number for link in play.pool.links] == [3]
     assert play.venue_says(3, "a 5") == ["c1< a 5"]
-    assert play.hub.gaps == 1
-    assert play.notes[-2:] == ["GAP 1 a", "ACKNOWLEDGED 3 a"]
+    assert play.hub.gaps == 2
+    assert play.notes[-2:] == ["GAP 2 a", "ACKNOWLEDGED 3 a"]
 
 
 def test_what_the_new_connection_is_refused_stays_where_it_is() -> None:
@@ -276,24 +277,29 @@ def test_what_the_new_connection_is_refused_stays_where_it_is() -> None:
 
 def test_streams_come_and_go_meanwhile() -> None:
     play = live("/a,b", linger_ns=0)
-    play.venue_says(1, "a 1", "b 1")
     play.rotate()
-    play.opened(2)
+    assert play.opened(2) == ["2> +a,b #1"]
     assert play.say(1, "+c") == []  # on the new connection, with the next request
-    assert play.say(1, "-a") == ["c1< ok +c: a,b,c", "c1< ok -a: b,c"] or True
-    assert play.drive(play.sent(2) + play.venue_says(2, "!ok 1"))[-1] == "c1< ok -a: b,c"
-    assert play.venue_says(2, "c 1", "b 1") == ["c1< c 1", "close 1"]
-    assert play.venue_says(1, "a 2") == []
+    assert play.say(1, "-a") == []  # in its turn
+    assert play.sent(2) == ["2> +c #2"]
+    play.sent(2)
+    assert play.venue_says(2, "!ok 1", "!ok 2") == [
+        "c1< ok +c: a,b,c",
+        "c1< ok -a: b,c",
+        "2> -a #3",
+    ]
+    assert play.venue_says(1, "a 1", "b 1") == ["c1< b 1"]
+    assert play.venue_says(2, "a 1", "c 1", "b 1") == ["c1< c 1", "close 1"]
     play.closed(1)
     assert play.venue_says(2, "b 2", "c 2") == ["c1< b 2", "c1< c 2"]
 
 
 def test_the_keepalive_is_delivered_all_the_time() -> None:
     play = live("/a,beat", venue=FakeVenue(keepalive="beat"))
-    assert play.venue_says(1, "a 1", "beat 1") == ["c1< a 1", "c1< beat 1"]
+    assert play.venue_says(1, "beat 1") == ["c1< beat 1"]
     play.rotate()
     play.drive(play.opened(2))
-    assert play.venue_says(1, "beat 2") == ["c1< beat 2"]
+    assert play.venue_says(1, "a 1", "beat 2") == ["c1< a 1", "c1< beat 2"]
     assert play.venue_says(2, "beat 2", "a 1") == ["close 1"]
     assert play.venue_says(1, "beat 3") == []  # it has an heir
     assert play.venue_says(2, "beat 3") == ["c1< beat 3"]

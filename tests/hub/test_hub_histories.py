@@ -1,12 +1,15 @@
 """Random histories of a hub between clients and a venue that keeps the books on both.
 
-The venue enforces its limits, answers late, refuses, breaks connections; clients come, change
-their minds and go. Whatever happens, the rules of ``Histories`` hold at every step.
+The venue enforces its limits, answers late, refuses, loses messages, breaks connections; these are
+replaced, and with redundancy each stream comes on two. Clients come, change their minds and go.
+Whatever happens, the rules of ``Histories`` hold at every step. Above all: what a client is told
+of a stream is what was published, in order and once, but for holes that are declared.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hypothesis import settings
@@ -17,7 +20,7 @@ from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import Play
 from wsproxy.hub import events as e
 from wsproxy.hub.client import PATIENCE_NS
-from wsproxy.model import Batch, Kind
+from wsproxy.model import Kind
 from wsproxy.venues.profile import Rate
 
 CAP = 3
@@ -25,8 +28,10 @@ MOST_STREAMS = 3
 REQUESTS = Rate(3, SECOND)
 CONNECTS = Rate(4, 20 * SECOND)
 LINGER_NS = 4 * SECOND
+LAG_NS = SECOND
+"""No message is under way for longer."""
 BAD = {"x", "bad@x"}
-STREAMS = ["a", "b", "book", "c@x", "book@x", "beat", *sorted(BAD)]
+STREAMS = ["a", "b", "seq", "book", "c@x", "book@x", "beat", *sorted(BAD)]
 
 streams = st.lists(st.sampled_from(STREAMS), min_size=1, max_size=3, unique=True)
 
@@ -40,9 +45,21 @@ class Connection:
     unsent: deque[str] = field(default_factory=deque)
     unread: deque[str] = field(default_factory=deque)
     unsaid: deque[str] = field(default_factory=deque)
+    wire: deque[tuple[int, str]] = field(default_factory=deque)
+    """Data under way, and since when."""
     holds: set[str] = field(default_factory=set)
     frames: list[int] = field(default_factory=list)
     going: bool = False
+
+
+@dataclass
+class Told:
+    """What a client knows of a stream that it has."""
+
+    last: int = 0
+    """The number that it was told last; 0 before the first."""
+    gaps: int = 0
+    """How many there had been then."""
 
 
 @dataclass
@@ -51,33 +68,96 @@ class Asker:
 
     active: list[str] = field(default_factory=list)
     asked: deque[tuple[str, int]] = field(default_factory=deque)
-    expected: deque[str] = field(default_factory=deque)
+    told: dict[str, Told] = field(default_factory=dict)
+    highest: Counter[str] = field(default_factory=Counter)
+
+
+class Recorder(Play):
+    """Keeps what is recorded by name, and counts gaps."""
+
+    def told(self, commands: Iterable[e.Command]) -> list[str]:
+        commands = list(commands)
+        for command in commands:
+            if isinstance(command, e.Note) and command.kind is Kind.MESSAGE:
+                self.record(command.streams, command.payload)
+            elif isinstance(command, e.Note) and command.kind is Kind.GAP:
+                self.gaps.update(command.streams)
+        return super().told(commands)
+
+    gaps: Counter[str]
+    recorded: Counter[str]
+    """The number that was recorded last, by stream."""
+    unrecorded: int
+
+    def record(self, names: tuple[str, ...], payload: bytes) -> None:
+        value = payload.rpartition(b" ")[2]
+        for name in names if value.isdigit() else ():
+            assert int(value) > self.recorded[name], "recorded in order, and once"
+            self.recorded[name] = int(value)
+
+    def carry(self, connection: int, texts: list[str]) -> list[str]:
+        """One chunk of data; the notes that it causes are recorded behind it."""
+        batch_notes: list[e.Command] = []
+        told = self.told
+        self.told = lambda commands: told(  # type: ignore[method-assign]
+            self.later(commands, batch_notes)
+        )
+        lines = self.venue_says(connection, *texts)
+        self.told = told  # type: ignore[method-assign]
+        for names, payload in zip(self.batch.streams, self.batch.payloads, strict=False):
+            self.record(names, payload)
+        told(batch_notes)
+        return lines
+
+    @staticmethod
+    def later(commands: Iterable[e.Command], notes: list[e.Command]) -> list[e.Command]:
+        commands = list(commands)
+        notes += [command for command in commands if isinstance(command, e.Note)]
+        return [command for command in commands if not isinstance(command, e.Note)]
 
 
 class Histories(RuleBasedStateMachine):
     connections: dict[int, Connection]
+    play: Recorder
 
     @initialize(
         keepalive=st.sampled_from([None, "beat"]),
         close_on_gap=st.booleans(),
         lists=st.booleans(),
+        copies=st.sampled_from([1, 1, 2]),
     )
-    def start(self, keepalive: str | None, close_on_gap: bool, lists: bool) -> None:
+    def start(self, keepalive: str | None, close_on_gap: bool, lists: bool, copies: int) -> None:
         venue = FakeVenue(
             keepalive=keepalive,
             streams_per_connection=MOST_STREAMS,
             requests=REQUESTS,
             connects=CONNECTS,
         )
-        self.play = Play(venue, cap=CAP, close_on_gap=close_on_gap, linger_ns=LINGER_NS)
+        self.play = Recorder(
+            venue,
+            cap=CAP,
+            close_on_gap=close_on_gap,
+            linger_ns=LINGER_NS,
+            redundancy=lambda stream: copies,
+            mirrors=(1.0,) * copies,
+        )
+        self.play.gaps, self.play.recorded = Counter(), Counter()
         self.keepalive = keepalive
+        self.close_on_gap = close_on_gap
         self.lists = lists
+        self.copies = copies
         self.connections = {}
         self.clients: dict[int, Asker] = {}
         self.attempts: list[int] = []
+        self.published: dict[str, list[int]] = {stream: [] for stream in STREAMS}
         self.number = 0
-        self.log: dict[str, list[str]] = {}
+        self.claims: list[tuple[int, str, int]] = []
+        """Clients that saw a hole in a stream, and how many gaps there had been before it."""
         self.next_client = 1
+        for names in ("a,book", "seq,c@x"):
+            self.join()
+            self.say(self.next_client - 1, f"+{names}")
+        self.go_on(12)
 
     # --- what the hub says ---
 
@@ -85,7 +165,7 @@ class Histories(RuleBasedStateMachine):
         for line in lines:
             head, _, rest = line.partition(" ")
             if head == "open":
-                number, _, endpoint = rest.partition(" ")
+                number, endpoint = rest.split()[:2]
                 self.connections[int(number)] = Connection(endpoint)
                 self.attempts.append(self.play.mono_ns)
                 self.check_window(self.attempts, CONNECTS)
@@ -99,23 +179,45 @@ class Histories(RuleBasedStateMachine):
                 assert not connection.unsent, "the frame before has not left"
                 connection.unsent.append(rest)
             else:
-                self.told(self.clients[int(head[1:-1])], rest)
-        for client in self.clients.values():
-            assert not client.expected
+                self.told(int(head[1:-1]), rest)
+        for number, stream, gaps in self.claims:
+            is_open = self.play.pool.intake.gaps.is_open(stream)
+            assert self.play.gaps[stream] > gaps or is_open, f"an undeclared hole in {stream}"
+            mends = not self.close_on_gap or self.play.venue.resnapshots(stream)
+            assert mends or number not in self.clients, f"a hole in {stream} closed nobody"
+        self.claims.clear()
 
-    def told(self, client: Asker, text: str) -> None:
+    def told(self, number: int, text: str) -> None:
+        client = self.clients[number]
         kind, _, rest = text.partition(" ")
         if kind == "snapshot":
-            numbers = rest.split(",")
-            assert any(log[-len(numbers) :] == numbers for log in self.log.values())
+            numbers = [int(one) for one in rest.split(",")]
+            assert any(numbers == self.published[s][: len(numbers)] for s in ("book", "book@x")) or (
+                self.play.gaps["book"] + self.play.gaps["book@x"]
+            )
         elif kind in ("ok", "no"):
             tag, _, answer = rest.partition(": ")
             asked, _ = client.asked.popleft()
             assert tag == asked, "answers in the order of the requests"
             if kind == "ok":
                 client.active = [s for s in answer.split(",") if s]
+                client.told = {s: client.told.get(s, Told()) for s in client.active}
         else:
-            assert client.expected.popleft() == text
+            for stream in kind.split("+"):
+                if stream != self.keepalive:  # its copies may differ: it only keeps alive
+                    self.saw(number, client, stream, rest)
+
+    def saw(self, number: int, client: Asker, stream: str, value: str) -> None:
+        assert stream in client.active
+        told = client.told[stream]
+        now = int(value.rpartition(",")[2].removeprefix("="))
+        is_snapshot = value.startswith("=")
+        assert now > client.highest[stream] or (is_snapshot and now == client.highest[stream])
+        missed = [n for n in self.published[stream] if told.last < n < now]
+        if told.last and missed and not is_snapshot:
+            self.claims.append((number, stream, told.gaps))
+        client.told[stream] = Told(now, self.play.gaps[stream])
+        client.highest[stream] = now
 
     @staticmethod
     def check_window(times: list[int], rate: Rate) -> None:
@@ -128,17 +230,19 @@ class Histories(RuleBasedStateMachine):
     def join(self) -> None:
         number, self.next_client = self.next_client, self.next_client + 1
         self.clients[number] = Asker()
-        self.hear(self.play.join(number))
+        self.hear(self.play.join(number, priority=number % 2))
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), sign=st.sampled_from("+++-?"), names=streams)
     def ask(self, data: st.DataObject, sign: str, names: list[str]) -> None:
         number = data.draw(st.sampled_from(sorted(self.clients)))
-        text = "?" if sign == "?" else sign + ",".join(names)
+        self.say(number, "?" if sign == "?" else sign + ",".join(names))
+
+    def say(self, number: int, text: str) -> None:
         self.clients[number].asked.append((text, self.play.mono_ns))
         self.hear(self.play.say(number, text))
 
-    @precondition(lambda self: self.clients)
+    @precondition(lambda self: len(self.clients) > 1)
     @rule(data=st.data(), lags=st.booleans())
     def leave(self, data: st.DataObject, lags: bool) -> None:
         number = data.draw(st.sampled_from(sorted(self.clients)))
@@ -146,7 +250,6 @@ class Histories(RuleBasedStateMachine):
             self.hear(self.play.do(e.ClientLagged(number, 1, 1)))
         else:
             lines = self.play.leave(number)
-            self.clients[number].expected.clear()
             own = [line for line in lines if line.startswith(f"c{number}<")]
             del self.clients[number]
             self.hear([line for line in lines if line not in own])
@@ -169,19 +272,28 @@ class Histories(RuleBasedStateMachine):
             del self.connections[number]
             self.hear(self.play.closed(number))
 
-    @rule(data=st.data())
-    def step(self, data: st.DataObject) -> None:
-        """A frame leaves, is read, is answered: whatever can happen first."""
-        number = self.pick(data, is_open=True)
-        if number is not None:
-            self.advance(number, self.connections[number])
-
     @rule(data=st.data(), times=st.integers(1, 6))
     def steps(self, data: st.DataObject, times: int) -> None:
+        """A frame leaves, is read, is answered: whatever can happen first."""
         number = self.pick(data, is_open=True)
         for _ in range(times if number is not None else 0):
             assert number is not None
             self.advance(number, self.connections[number])
+
+    @rule(turns=st.integers(1, 12))
+    def go_on(self, turns: int) -> None:
+        """The venue does what it should."""
+        for _ in range(turns):
+            for number, connection in list(self.connections.items()):
+                if connection.going:
+                    del self.connections[number]
+                    self.hear(self.play.closed(number, 1000))
+                elif not connection.is_open:
+                    connection.is_open = True
+                    self.hear(self.play.opened(number))
+                else:
+                    self.advance(number, connection)
+            self.wait(0.5)
 
     def advance(self, number: int, connection: Connection) -> None:
         if connection.unsaid:
@@ -206,8 +318,13 @@ class Histories(RuleBasedStateMachine):
             connection.unsaid.append(f"!no {request_id} bad")
             return
         else:
+            new = sorted(batch - connection.holds)
             connection.holds |= batch
             assert len(connection.holds) <= MOST_STREAMS
+            for name in new:
+                if self.play.venue.resnapshots(name) and self.published[name]:
+                    book = ",".join(map(str, self.published[name]))
+                    connection.wire.append((self.play.mono_ns, f"{name} ={book}"))
         listed = f"!holds {','.join(sorted(connection.holds))}"
         connection.unsaid.append(listed if self.lists else f"!ok {request_id}")
 
@@ -219,41 +336,74 @@ class Histories(RuleBasedStateMachine):
 
     @rule(data=st.data(), code=st.sampled_from([1000, 1006]))
     def disconnect(self, data: st.DataObject, code: int) -> None:
+        """What is under way is lost."""
         number = self.pick(data, is_open=True)
         if number is not None:
             del self.connections[number]
             self.hear(self.play.closed(number, code))
 
-    @rule(data=st.data(), count=st.integers(1, 2), fetch=st.booleans())
-    def publish(self, data: st.DataObject, count: int, fetch: bool) -> None:
-        number = self.pick(data, is_open=True)
-        if number is None or len(self.connections[number].holds) < count:
-            return
-        holds = sorted(self.connections[number].holds)
-        names = data.draw(st.permutations(holds))[:count]
+    @rule()
+    def rotate(self) -> None:
+        self.hear(self.play.rotate())
+
+    # --- data ---
+
+    @rule(names=st.lists(st.sampled_from(["a", "b", "book", "c@x"]), max_size=2, unique=True))
+    def publish(self, names: list[str]) -> None:
+        """One message of one or two streams."""
         self.number += 1
-        link = self.play.pool.link(number)
-        assert link is not None
-        mine = [name for name in names if link in self.play.pool.carriers.of(name)]
-        for name in mine:
-            self.log.setdefault(name, []).append(str(self.number))
-        for client in self.clients.values():
-            wanted = [name for name in mine if name in client.active]
-            if wanted:
-                form = names if len(wanted) == len(names) else sorted(wanted)
-                client.expected.append(f"{'+'.join(form)} {self.number}")
-        payload = f"{'+'.join(names)} {self.number}".encode()
-        batch = Batch(Kind.MESSAGE, number, *self.play.now, [payload])
-        assert self.play.hub.route(batch) == 1
-        assert batch.streams == [tuple(mine)]
-        if fetch:
-            self.hear(self.play.fetch())
+        for name in names:
+            self.published[name].append(self.number)
+        for connection in self.connections.values():
+            held = [name for name in names if name in connection.holds]
+            if held:
+                self.send(connection, f"{'+'.join(held)} {self.number}")
+
+    @rule(stream=st.sampled_from(["seq", "seq", "beat", "book@x"]))
+    def publish_one(self, stream: str) -> None:
+        """Numbers of ``seq`` have no gaps."""
+        self.number += 1
+        number = len(self.published[stream]) + 1 if stream == "seq" else self.number
+        self.published[stream].append(number)
+        for connection in self.connections.values():
+            if stream in connection.holds:
+                self.send(connection, f"{stream} {number}")
+
+    def send(self, connection: Connection, text: str) -> None:
+        connection.wire.append((self.play.mono_ns, text))
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def arrive(self, data: st.DataObject, count: int) -> None:
+        number = self.pick(data, is_open=True)
+        if number is not None:
+            self.bring(number, count)
+
+    def bring(self, number: int, count: int) -> None:
+        wire = self.connections[number].wire
+        texts = [wire.popleft()[1] for _ in range(min(count, len(wire)))]
+        if texts:
+            self.hear(self.play.carry(number, texts))
+
+    @rule(data=st.data())
+    def lose_message(self, data: st.DataObject) -> None:
+        """One whose number is missed."""
+        number = self.pick(data, is_open=True)
+        wire = self.connections[number].wire if number is not None else None
+        if wire and wire[0][1].startswith("seq "):
+            wire.popleft()
+
+    # --- time ---
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 6, 16]))
     def time_passes(self, seconds: float) -> None:
         self.wait(seconds)
 
     def wait(self, seconds: float) -> None:
+        until_ns = self.play.mono_ns + int(seconds * SECOND)
+        for number, connection in list(self.connections.items()):
+            late = [since for since, _ in connection.wire if since + LAG_NS < until_ns]
+            if late and number in self.connections:
+                self.bring(number, len(late))
         for lines in self.play.ticks(seconds):
             self.hear(lines)
 
@@ -263,17 +413,23 @@ class Histories(RuleBasedStateMachine):
     def streams_are_where_they_belong(self) -> None:
         if not hasattr(self, "play"):
             return
-        links = self.play.pool.links
-        assert len(links) <= CAP
-        for link in links:
+        pool = self.play.pool
+        assert len(pool.links) == pool.placement.share.used <= CAP
+        for link in pool.links:
             assert len(link.streams) <= MOST_STREAMS
-        carried = [s for link in links for s in link.streams if s != self.keepalive]
-        assert len(carried) == len(set(carried))
+            assert link.characters == sum(map(len, link.streams))
+            assert set(link.leaving) <= set(link.streams)
+            for stream in link.streams:
+                assert stream == self.keepalive or link in pool.carriers.of(stream)
+        for stream in pool.carriers.streams():
+            homes = pool.carriers.of(stream)
+            assert len([link for link in homes if stream not in link.leaving]) <= self.copies
+            assert all(stream in link.streams for link in homes)
+        assert pool.carriers.joins.keys() <= set(pool.carriers.streams())
+        assert pool.carriers.joining.keys() <= pool.carriers.joins.keys()
         for client in self.clients.values():
             for stream in client.active:
-                homes = [link for link in links if link in self.play.pool.carriers.of(stream)]
-                assert len(homes) == 1
-                assert stream in homes[0].streams
+                assert pool.carriers.of(stream)
 
     @invariant()
     def nobody_waits_too_long(self) -> None:
@@ -285,24 +441,31 @@ class Histories(RuleBasedStateMachine):
         """Give a willing venue the time to do everything: then both sides' books agree."""
         if not hasattr(self, "play"):
             return
-        for _ in range(300):
-            for number, connection in list(self.connections.items()):
-                if connection.going:
-                    del self.connections[number]
-                    self.hear(self.play.closed(number, 1000))
-                elif not connection.is_open:
-                    connection.is_open = True
-                    self.hear(self.play.opened(number))
-                else:
-                    self.advance(number, connection)
-            self.wait(0.5)
+        for _ in range(30):
+            self.publish_all()
+            self.go_on(10)
         self.hear(self.play.do(e.Tick()))
         assert not any(client.asked for client in self.clients.values())
         wanted = {stream for client in self.clients.values() for stream in client.active}
-        held = [s for c in self.connections.values() for s in c.holds if s != self.keepalive]
-        assert sorted(held) == sorted(wanted - {self.keepalive})
+        held = Counter(
+            s for c in self.connections.values() for s in c.holds if s != self.keepalive
+        )
+        assert held.keys() == wanted - {self.keepalive}
+        assert all(count <= self.copies for count in held.values())
         assert all(self.keepalive in c.holds for c in self.connections.values() if self.keepalive)
         assert bool(self.connections) == bool(wanted)
+        assert not any(link.rotating or link.leaving for link in self.play.pool.links)
+        self.publish_all()
+        self.wait(10)
+        for client in self.clients.values():
+            for stream in client.active:
+                last = self.published[stream][-1]
+                assert stream == self.keepalive or client.told[stream].last == last
+
+    def publish_all(self) -> None:
+        for stream in STREAMS:
+            if stream not in BAD:
+                self.publish_one(stream)
 
 
 TestHistories = Histories.TestCase

@@ -240,3 +240,20 @@ def test_shares_of_one_budget() -> None:
     two.give_back()
     assert not one.take()
     assert two.take()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10)), max_size=60))
+def test_what_weighs_more_counts_more(steps: list[tuple[int, int]]) -> None:
+    window, now, counted = Window(Rate(10, 100)), 0, list[tuple[int, int]]()
+    for later, weight in steps:
+        now += later
+        at = window.ready_at(now, weight=weight)
+        assert at >= now
+        if at > now:
+            fits = sum(w for t, w in counted if t > now - 110) + weight <= 10
+            assert not fits
+            continue
+        window.begin(weight)
+        window.finish(now, weight)
+        counted.append((now, weight))
+        assert sum(w for t, w in counted if t > now - 110) <= 10

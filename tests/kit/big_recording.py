@@ -52,7 +52,9 @@ def batches(first: int, size: int) -> Iterator[Batch]:
     for number in range(first, first + size // _MESSAGE_BYTES, _BATCH):
         payloads = [dice.randbytes(_MESSAGE_BYTES) for _ in range(_BATCH)]
         at = (number + 1) * 10**6
-        streams = [(f"s{(number + index) % 100}",) for index in range(_BATCH)]
+        streams: list[tuple[str, ...]] = [
+            (f"s{(number + index) % 100}",) for index in range(_BATCH)
+        ]
         yield Batch(Kind.MESSAGE, 1, at, at, payloads, None, streams)
 
 

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from tests.kit.golden import generate
+from tests.kit.golden_market import START_NS
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
 from wsproxy.recording.writer import Writer
 
-BEGAN_NS = 1_790_000_000_000_000_000
-"""2026-09-21, wall clock of the first record."""
+BEGAN_NS = START_NS + 12_000_000
+"""2026-09-01, wall clock of the first record: 12 ms after the venues sent it."""
 
 CONNECTIONS = {
     "binance": ConnectionInfo(1, "binance", "wss://stream.binance.com:9443/stream"),

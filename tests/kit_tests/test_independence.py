@@ -6,7 +6,7 @@ from pathlib import Path
 
 PROGRAM = """
 import sys
-from tests.kit import books, exchange_process, golden, strategy, traffic
+from tests.kit import books, exchange_process, golden, rest, strategy, traffic
 print([name for name in sys.modules if name.split(".")[0] == "wsproxy"])
 """
 

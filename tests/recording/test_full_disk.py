@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-MOUNT = 'mount -t tmpfs -o size=512k tmpfs "$0"'
+OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+MOUNT_AND_RUN = 'mount -t tmpfs -o size=512k tmpfs "$0" && exec "$@"'
 
 
 def with_small_disk(mount_point: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command that finds half a MB of disk there."""
     return subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{MOUNT} && exec "$@"']
-        + [str(mount_point), *command],
+        [*OWN_NAMESPACE, "sh", "-c", MOUNT_AND_RUN, str(mount_point), *command],
         check=False,
         capture_output=True,
         text=True,

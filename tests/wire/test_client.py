@@ -257,6 +257,15 @@ async def test_the_close_frame_overtakes_what_is_pending() -> None:
         await client.aclose(1000, "again")
 
 
+@pytest.mark.parametrize("code", [1005, 1006, 1015])
+async def test_a_code_that_no_frame_carries_cuts_the_connection(code: int) -> None:
+    async with connected() as (client, peer):
+        client.write_nowait(encode(b"last"))
+        await client.aclose(code, "")
+        assert [frame.data for frame in await peer.frames()] == [b"last"]
+        assert peer.protocol.close_rcvd is None
+
+
 async def test_aclose_ends_a_waiting_receive() -> None:
     async with connected() as (client, peer), trio.open_nursery() as nursery:
 

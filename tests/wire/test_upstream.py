@@ -384,11 +384,11 @@ def test_retry_after(retry_after: str, date: str, seconds: int | None) -> None:
 async def test_nobody_listens() -> None:
     async with serving(read_to_end) as port:
         pass
-    with pytest.raises(HandshakeRefused, match=f"cannot connect to 127.0.0.1 port {port}") as exc:
+    with pytest.raises(HandshakeRefused) as exc:
         async with connected(port, Received()):
             pass
     assert exc.value.status == 0
-    assert "refused" in str(exc.value)
+    assert str(exc.value) == f"cannot connect to 127.0.0.1 port {port}: Connection refused"
 
 
 @pytest.mark.parametrize(

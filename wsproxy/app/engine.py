@@ -5,10 +5,9 @@ Live and replay share it: only where batches come from differs.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import trio
 
@@ -33,6 +32,7 @@ from wsproxy.hub.events import (
 )
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, Instant
+from wsproxy.replay.digest import ClientDigest, Tally
 from wsproxy.venues.base import Session
 from wsproxy.wire.client import Client
 
@@ -43,24 +43,15 @@ _BURST = 4
 """For so long an outbox may hold this many times its bound: books that a client just asked for."""
 
 
-class Delivery(NamedTuple):
-    """What a client was sent: all data frames, in order."""
-
-    client: int
-    name: str
-    bytes: int
-    sha256: str
-
-
 class Port:
     """One client's place in the engine."""
 
-    def __init__(self, number: int, client: Client, name: str, *, digest: bool) -> None:
+    def __init__(self, number: int, client: Client, name: str, tally: Tally | None) -> None:
         self.number = number
         self.client = client
         self.name = name
         self.bytes = 0
-        self.digest = hashlib.sha256() if digest else None
+        self.tally = tally
         """Of every data frame that was sent, in order."""
         self.close: tuple[int, str] | None = None
         """Code and reason, once the hub wants it closed."""
@@ -70,17 +61,15 @@ class Port:
         """Cancelled when ``close`` is set."""
 
     @property
-    def delivery(self) -> Delivery | None:
+    def digest(self) -> ClientDigest | None:
         """What was sent so far; None if nobody wants to know."""
-        if self.digest is None:
-            return None
-        return Delivery(self.number, self.name, self.bytes, self.digest.hexdigest())
+        return None if self.tally is None else self.tally.of(self.number, self.name)
 
     def write(self, frames: bytes) -> None:
         """Send encoded frames."""
         self.bytes += len(frames)
-        if self.digest is not None:
-            self.digest.update(frames)
+        if self.tally is not None:
+            self.tally.add(frames)
         self.client.write_nowait(frames)
 
 
@@ -101,7 +90,7 @@ class Engine:
     """The hubs of all venues, by name, and the clients' ports.
 
     ``time`` gives the moment that hubs are told (a replay has its own); ``note`` takes what is to
-    be recorded.
+    be recorded; ``tally`` gives what is to digest the frames of a client.
     """
 
     def __init__(
@@ -111,18 +100,18 @@ class Engine:
         outbox_bytes: int,
         note: Callable[[Note], None],
         time: Callable[[], Instant] = clock.now,
-        digest: bool = False,
+        tally: Callable[[], Tally | None] = lambda: None,
     ) -> None:
         self.hubs = hubs
         self.ports: dict[int, Port] = {}
-        self.left: list[Delivery] = []
+        self.left: list[ClientDigest] = []
         """What clients that have gone were sent."""
         self._joined = 0
         self.upstreams: Upstreams | None = None
         self._outbox_bytes = outbox_bytes
         self._note = note
         self._time = time
-        self._digest = digest
+        self._tally = tally
         self.changed = trio.Event()
         """Set, and replaced by a new one, whenever a hub was told something."""
 
@@ -133,7 +122,7 @@ class Engine:
     ) -> Port:
         """Let a client in."""
         self._joined += 1
-        port = self.ports[self._joined] = Port(self._joined, client, name, digest=self._digest)
+        port = self.ports[self._joined] = Port(self._joined, client, name, self._tally())
         self.dispatch(self.hubs[venue], ClientJoined(port.number, session, priority))
         return port
 
@@ -141,8 +130,17 @@ class Engine:
         """A client is gone."""
         self.dispatch(hub, ClientLeft(port.number))
         del self.ports[port.number]
-        if port.delivery is not None:
-            self.left.append(port.delivery)
+        if port.digest is not None:
+            self.left.append(port.digest)
+
+    def dismiss(self, port: Port, code: int, reason: str) -> None:
+        """Close a client, and serve it nothing from now on; 1006 is without a close frame."""
+        if port.close is None:
+            port.close = (code, reason)
+            port.scope.cancel()
+            for hub in self.hubs.values():
+                if port.number in hub.clients:
+                    self.dispatch(hub, ClientLeft(port.number))
 
     def dispatch(self, hub: Hub, event: Event) -> None:
         """Tell a hub what happened and do what it says."""

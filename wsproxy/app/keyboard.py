@@ -25,7 +25,7 @@ async def listen_to_keys(transport: Transport) -> None:
     """Obey keys until cancelled; does nothing where there is no terminal."""
     if not sys.stdin.isatty() or os.getpgrp() != os.tcgetpgrp(sys.stdin.fileno()):
         return
-    with _key_by_key(sys.stdin.fileno()) as keyboard:
+    with key_by_key(sys.stdin.fileno()) as keyboard:
         log.info("keys: space pauses, s steps, + and - change the speed, left and right skip 10 s")
         while True:
             await trio.lowlevel.wait_readable(keyboard)
@@ -54,7 +54,7 @@ def obey(transport: Transport, typed: bytes) -> None:
 
 
 @contextmanager
-def _key_by_key(keyboard: int) -> Iterator[int]:
+def key_by_key(keyboard: int) -> Iterator[int]:
     """Keys come at once and are not shown; Ctrl-C stays a signal."""
     before = termios.tcgetattr(keyboard)
     tty.setcbreak(keyboard, termios.TCSADRAIN)

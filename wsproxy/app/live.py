@@ -111,6 +111,8 @@ async def live(
     recorder = None if tape is None else Recorder(tape, feeds, board, numbers)
 
     def rotate() -> None:
+        count = sum(link.is_open for pool in pools.values() for link in pool.links)
+        log.info("replacing %d upstream connection(s), without a hole", count)
         for name, hub in hubs.items():
             pools[name].rotate()
             engine.dispatch(hub, Tick())

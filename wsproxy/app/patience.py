@@ -63,9 +63,9 @@ class Patience:
         await self._for_all(list(self._engine.ports.values()), self.drain)
 
     async def drain(self, port: Port) -> None:
-        """Until this client has read everything."""
+        """Until this client has read everything, or has to go."""
         pending_bytes = port.client.pending_bytes
-        while pending_bytes:
+        while pending_bytes and port.close is None:
             with trio.move_on_after(self._stall_seconds):
                 await port.client.drain()
             before, pending_bytes = pending_bytes, port.client.pending_bytes
@@ -101,8 +101,7 @@ class Patience:
             reason = f"stalled: {why} for {self._stall_seconds:g} s"
             log.warning("client %s is closed: %s", port.name, reason)
             self.stalled.append(port.name)
-            port.close = (1008, reason)
-            port.scope.cancel()
+            self._engine.dismiss(port, 1008, reason)
 
     async def _for_all(
         self, ports: Iterable[Port], wait: Callable[[Port], Awaitable[None]]

@@ -14,8 +14,9 @@ from wsproxy.app.patience import Patience
 from wsproxy.config import SECOND_NS, Playing
 from wsproxy.model import Batch, Instant, Kind, StreamKey
 from wsproxy.replay.clock import Clock
+from wsproxy.replay.lines import Lines
 from wsproxy.replay.programme import Programme
-from wsproxy.replay.timeline import Due, timeline
+from wsproxy.replay.timeline import FAITHFUL, PLAYED, Due, timeline
 
 log = logging.getLogger("wsproxy")
 
@@ -58,6 +59,7 @@ class Player:
         self._goal: int | None = None
         self._asked = 0
         self._dues: Iterator[Due] = iter(())
+        self._lines: Lines | None = None
 
     def now(self) -> Instant:
         """The replay's time on the wall; on the other clock a second later than asked before.
@@ -127,7 +129,9 @@ class Player:
 
     def _begin(self, time: int) -> None:
         recorded = self.programme.batches(time, self._playing.end)
-        self._dues = timeline(recorded, max_idle_ns=self._playing.max_idle_ns)
+        kinds = FAITHFUL if self._playing.faithful else PLAYED
+        self._dues = timeline(recorded, kinds=kinds, max_idle_ns=self._playing.max_idle_ns)
+        self._lines = Lines() if self._playing.faithful else None
         self.clock.start(_now_ns())
         self._beat.start()
 
@@ -148,6 +152,8 @@ class Player:
                     continue
                 clock.reach(position)
             self.wall_ns = batch.wall_ns
+            if self._lines is not None:
+                await self._follow(self._lines, batch)
             self._route(batch)
             unwritten += sum(map(len, batch.payloads))
             if unwritten >= _RUN_BYTES:
@@ -185,11 +191,26 @@ class Player:
 
     def _route(self, batch: Batch) -> None:
         hub = self._hub_of[batch.connection]
-        if batch.kind is Kind.GAP:
-            hub.missed(stream for streams in batch.streams for stream in streams)
-        else:
-            hub.route_named(batch)
-            self.messages += len(batch.payloads)
+        match batch.kind:
+            case Kind.MESSAGE:
+                hub.route_named(batch)
+                self.messages += len(batch.payloads)
+            case Kind.GAP:
+                hub.missed(stream for streams in batch.streams for stream in streams)
+
+    async def _follow(self, lines: Lines, batch: Batch) -> None:
+        """Close whose connection was closed then, once they have read what came before."""
+        if batch.kind is not Kind.CLOSED:
+            lines.carry(batch)
+            return
+        hub = self._hub_of[batch.connection]
+        for end in lines.ends(batch):
+            await self._write()
+            for number, client in list(hub.clients.items()):
+                if end.streams.intersection(client.active):
+                    port = self._engine.ports[number]
+                    await self._patience.drain(port)
+                    self._engine.dismiss(port, end.code, end.reason)
 
     async def _write(self) -> None:
         for hub in self._engine.hubs.values():

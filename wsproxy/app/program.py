@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -17,7 +18,7 @@ from wsproxy.app.listener import listening
 from wsproxy.app.live import Live, live
 from wsproxy.app.replaying import Replay
 from wsproxy.app.report import report, sentence
-from wsproxy.app.signals import on_hangup, wait_for_stop
+from wsproxy.app.signals import on_hangup, on_stop
 from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.transport import Transport
@@ -27,6 +28,7 @@ from wsproxy.recording.heap import keep_buffers
 from wsproxy.recording.retention import Retention
 from wsproxy.recording.rotation import Rotation
 from wsproxy.recording.writer import Writer, default_directory
+from wsproxy.replay.digest import FORMAT, DigestFile, write_digests
 from wsproxy.replay.programme import Programme
 
 log = logging.getLogger("wsproxy")
@@ -64,7 +66,7 @@ async def _serve(
     }
     async with trio.open_nursery() as nursery:
         # Before anybody is told that the proxy is there: from then on it may get signals.
-        await nursery.start(_stop_on_signal, nursery.cancel_scope)
+        await nursery.start(on_stop, partial(_stop, nursery.cancel_scope))
         await nursery.start(on_hangup, proxy.rotate)
         _greet(proxy, tape)
         nursery.start_soon(report, proxy)
@@ -137,7 +139,7 @@ async def run_replay(programme: Programme, serving: Serving, playing: Playing) -
     ):
         finished = False
         async with trio.open_nursery() as nursery:
-            await nursery.start(_stop_on_signal, nursery.cancel_scope)
+            await nursery.start(on_stop, partial(_stop, nursery.cancel_scope))
             name = f"replay {playing.session}: " if playing.session else ""
             prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
             log.info("%sclients connect to %s", name, " or ".join(prefixes))
@@ -157,15 +159,21 @@ async def run_replay(programme: Programme, serving: Serving, playing: Playing) -
         log.info("%s messages in %.2f s", f"{replay.player.messages:,}", took)
     else:
         log.warning("stopped before the end of the recording")
-    for _, client, size, sha256 in replay.deliveries:
-        sys.stdout.write(f"{sha256}  {size:>12}  {client}\n")
-    if replay.patience.stalled:
-        log.warning("not everything was delivered: %s", ", ".join(replay.patience.stalled))
-    return 1 if not finished else LOSSY if replay.patience.stalled else 0
+    for one in replay.digests:
+        sys.stdout.write(f"{one.sha256}  {one.bytes:>12}  {one.name}\n")
+    stalled = replay.patience.stalled
+    if stalled:
+        log.warning("not everything was delivered: %s", ", ".join(stalled))
+    if playing.digest_file is not None:
+        write_digests(
+            playing.digest_file,
+            DigestFile(
+                FORMAT, playing.session, programme.names, finished and not stalled, replay.digests
+            ),
+        )
+    return 1 if not finished else LOSSY if stalled else 0
 
 
-async def _stop_on_signal(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    log.info("%s: stopping", await wait_for_stop(task_status=task_status))
+def _stop(scope: trio.CancelScope, name: str) -> None:
+    log.info("%s: stopping", name)
     scope.cancel()

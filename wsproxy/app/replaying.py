@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 import trio
 
-from wsproxy.app.engine import Delivery, Engine
+from wsproxy.app.engine import Engine
 from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.app.patience import Patience
 from wsproxy.app.player import Player
@@ -16,6 +17,7 @@ from wsproxy.errors import RecordingError
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Instant
+from wsproxy.replay.digest import ClientDigest, Tally
 from wsproxy.replay.programme import Programme
 from wsproxy.venues.registry import venue
 
@@ -39,7 +41,7 @@ class Replay:
             outbox_bytes=serving.outbox_bytes,  # of replies; the timeline waits for slow clients
             note=_forget,
             time=self._now,
-            digest=True,
+            tally=lambda: Tally(self._wall_ns),
         )
         self.patience = Patience(self.engine, playing.stall_seconds)
         self.player = Player(programme, self.engine, playing, self.patience)
@@ -47,16 +49,20 @@ class Replay:
     def _now(self) -> Instant:
         return self.player.now()
 
+    def _wall_ns(self) -> int:
+        return self.player.wall_ns
+
     @property
     def venues(self) -> list[str]:
         """The venues that the recording holds."""
         return list(self.engine.hubs)
 
     @property
-    def deliveries(self) -> list[Delivery]:
+    def digests(self) -> list[ClientDigest]:
         """What each client that was here, or is, was sent; in order of arrival."""
-        here = [port.delivery for port in self.engine.ports.values()]
-        return sorted([*self.engine.left, *(one for one in here if one is not None)])
+        here = [port.digest for port in self.engine.ports.values()]
+        everybody = [*self.engine.left, *(one for one in here if one is not None)]
+        return sorted(everybody, key=attrgetter("client"))
 
     async def wait_for_clients(self) -> None:
         """Until so many clients as are wanted have subscribed, and have settled."""

@@ -20,8 +20,12 @@ async def on_hangup(
             action()
 
 
-async def wait_for_stop(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> str:
-    """Return the name of the first SIGINT or SIGTERM; a second one then kills the process."""
+async def on_stop(
+    action: Callable[[str], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Do this, given the name, on the first SIGINT or SIGTERM; a second one kills the process."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         task_status.started()
         async for number in received:
@@ -29,4 +33,4 @@ async def wait_for_stop(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS
             break
     # With Python's own handler a second SIGINT would wait for a hung disk.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return name
+    action(name)

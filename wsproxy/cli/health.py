@@ -75,7 +75,7 @@ def command(
     max_latency: float | None,
     as_json: bool,
 ) -> None:
-    """Grade a recording: what it covers, what is missing, how its clock and latencies were.
+    """Grade a recording: what it covers, what it lacks, how its clock and latencies were.
 
     Reads all of it. Exit code 0 if every grade reaches the threshold, 1 if bytes are damaged, 3 if
     the recording is whole but below the threshold.
@@ -109,13 +109,13 @@ def command(
 
 
 def _page(health: Health, verdict: Verdict) -> Iterator[str]:
-    from wsproxy.cli.table import printable, table
+    from wsproxy.cli.table import printable, shortened, table
     from wsproxy.replay.health.words import some
 
     yield f"{health.path}: {verdict.grade}{', below the threshold' * verdict.is_below}"
     for finding in verdict.findings:
         line = f"  {finding.grade!s:<7}  {finding.measure:<8}  {finding.sentence}"
-        yield printable(line)
+        yield printable(shortened(line, 500))
     for damage in health.damage:
         yield printable(f"  DAMAGE: {damage}")
     ranked = sorted(health.streams.values(), key=_badness, reverse=True)

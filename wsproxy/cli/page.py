@@ -151,7 +151,8 @@ def _head(name: str, info: RecordingInfo, health: Health, verdict: Verdict) -> I
         (f"{health.messages / seconds:,.4g}" if seconds else "-", "messages a second"),
         (
             f"{len(health.streams):,}",
-            f"streams on {some(len(info.connections), 'connection', 'connections')}",
+            f"{'stream' if len(health.streams) == 1 else 'streams'} on "
+            f"{some(len(info.connections), 'connection', 'connections')}",
         ),
         (size(info.disk_bytes), f"on disk, {ratio}" if ratio else "on disk"),
         (f"{health.gaps:,}", "gap records"),
@@ -166,7 +167,7 @@ def _findings(verdict: Verdict) -> Iterator[str]:
     yield '<section class="card"><h2>Health</h2><ul class="findings">'
     for finding in verdict.findings:
         yield f'<li class="{finding.grade}"><b>{finding.grade}</b><span class="soft">'
-        yield f"{finding.measure}</span><span>{_text(finding.sentence)}</span></li>"
+        yield f"{finding.measure}</span><span>{_text(shortened(finding.sentence, 400))}</span></li>"
     yield "</ul></section>"
 
 

@@ -38,7 +38,7 @@ def picture(chart: Chart, lane: Lane, salt: str, *, has_axis: bool) -> str:
         floor = (0.08 + _AXIS * has_axis) / height
         rates, latency = figure.subplots(1, 2, sharex=True, squeeze=True)
         figure.subplots_adjust(
-            left=0.055, right=0.995, bottom=floor, top=1 - 0.06 / height, wspace=0.13
+            left=0.055, right=0.98, bottom=floor, top=1 - 0.06 / height, wspace=0.13
         )
         _draw_rates(rates, lane, edges, chart.duration / BUCKETS / 1e9)
         _draw_latency(latency, lane, edges)

@@ -72,6 +72,12 @@ if TYPE_CHECKING:
 )
 @option("--session", default="", metavar="NAME", help="Call the run so in the log and digests.")
 @option(
+    "--digest-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what each client was sent, as digests for `wsproxy diff`, to a JSON file.",
+)
+@option(
     "--stall-timeout",
     type=Number(0, min_open=True),
     default=Playing.stall_seconds,
@@ -83,6 +89,11 @@ if TYPE_CHECKING:
     "--lockstep",
     is_flag=True,
     help="Go on only when every client has handled what it was sent.",
+)
+@option(
+    "--faithful",
+    is_flag=True,
+    help="Close clients where the connection of their streams was closed then, with its code.",
 )
 @serving_options
 @config_option
@@ -123,8 +134,10 @@ def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
         clients=options["clients"],
         settle_seconds=options["settle"],
         session=options["session"],
+        digest_file=options["digest_file"],
         stall_seconds=options["stall_timeout"],
         lockstep=options["lockstep"],
+        faithful=options["faithful"],
     )
 
 

@@ -76,7 +76,7 @@ def text(status: FullStatus) -> Iterator[str]:
     if recording is None:
         yield "not recording"
     else:
-        lost = f"{recording.lost:,} messages LOST" if recording.lost else "nothing lost"
+        lost = f"{recording.lost:,} messages DROPPED" if recording.lost else "nothing dropped"
         where = printable(recording.path)
         yield f"recording to {where}: {size(recording.disk_bytes)} on disk, {lost}"
     yield (

@@ -57,6 +57,7 @@ class Carriers:
         removed = self._cut(stream, link, now_ns)
         if not links:
             del self._links[stream]
+            self._forget(stream)
         return removed
 
     def asked(self, link: Link, streams: Iterable[str]) -> None:
@@ -78,10 +79,20 @@ class Carriers:
 
     def ended(self, stream: str, link: Link, now_ns: int) -> Removed:
         """The connection of a link has ended; the link still is to carry the stream."""
-        if stream in self.joins:
-            return self._cut(stream, link, now_ns)
         came = stream in link.delivered or link.streams[stream] is Phase.LIVE
-        return Removed(whole=not came, items=[])
+        join = self.joins.get(stream)
+        if join is None:
+            return Removed(whole=not came, items=[])
+        nothing_came = not came and join.last_ns is None
+        removed = self._cut(stream, link, now_ns)
+        return Removed(removed.whole or nothing_came, removed.items)
+
+    def distrust(self, link: Link, now_ns: int) -> None:
+        """A connection lost messages: what others bring in full is not taken from it any more."""
+        for stream in link.streams:
+            others = [other for other in self.of(stream) if other is not link]
+            if self.is_delivered(stream, others):
+                self._cut(stream, link, now_ns)
 
     def is_delivered(self, stream: str, links: Iterable[Link]) -> bool:
         """Whether one of these links, of several that carry the stream, delivers all of it."""
@@ -141,5 +152,5 @@ class Carriers:
         return removed
 
     def _forget(self, stream: str) -> None:
-        del self.joins[stream]
+        self.joins.pop(stream, None)
         self.joining.pop(stream, None)

@@ -201,9 +201,7 @@ class Hub:
             case UpstreamDeferred():
                 pool.deferred(event)
             case UpstreamClosed():
-                end = f"code {event.code}" + (f", {event.reason}" if event.reason else "")
-                ended = f"was closed by {event.by} ({end})"
-                why = f"connection {event.connection} to {self.venue.profile.name} {ended}"
+                why = _ending(event, self.venue.profile.name)
                 self._missed(pool.closed(event, now, why), why, now)
 
     def _upstream_said(
@@ -248,7 +246,9 @@ class Hub:
         if not streams:
             return
         self._flush()
-        self._out.append(Warn(f"gap in {len(streams)} {self.venue.profile.name} streams: {why}"))
+        venue = self.venue.profile.name
+        where = f"{venue}:{streams[0]}" if len(streams) == 1 else f"{len(streams)} {venue} streams"
+        self._out.append(Warn(f"gap in {where}: {why}"))
         if self._close_on_gap:
             holed = [stream for stream in streams if not self.venue.resnapshots(stream)]
             self._desk.close_those_with(holed, why, now)
@@ -313,3 +313,12 @@ class Hub:
         Take them all before anything else is routed or handled.
         """
         return self._routing.deliveries()
+
+
+def _ending(event: UpstreamClosed, venue: str) -> str:
+    """How a connection ended, as a sentence: first what tells most."""
+    if event.by == "network":
+        return f"connection {event.connection} to {venue} was lost: {event.reason}"
+    who = venue if event.by == "peer" else "the proxy"
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{who} closed connection {event.connection} with code {event.code}{reason}"

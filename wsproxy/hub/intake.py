@@ -17,6 +17,10 @@ from wsproxy.model import BINARY, Batch, Instant
 from wsproxy.venues.base import Data, Reading, Unknown, Venue
 
 
+_COUNTED_WITHIN = 100
+"""Of so many messages of a connection one has a number, if any ever has."""
+
+
 class Intake:
     """Takes in the messages of one venue's connections."""
 
@@ -111,19 +115,22 @@ class Intake:
         self.gaps.wall_ns, self.gaps.connection = batch.wall_ns, batch.connection
         link.messages += len(batch.payloads)
         link.last_message = Instant(batch.wall_ns, batch.mono_ns)
-        if link.is_counted:
-            numbers = map(self._venue.sequence, batch.payloads)
-            self._count(link, [number for number in numbers if number is not None])
+        if link.next_sequence is not None or link.unnumbered < _COUNTED_WITHIN:
+            self._count(link, batch)
 
-    def _count(self, link: Link, numbers: list[int]) -> None:
+    def _count(self, link: Link, batch: Batch) -> None:
         """Check the numbers of a connection's messages, where the venue counts them."""
-        link.is_counted = bool(numbers) or link.next_sequence is not None
-        for number in numbers:
+        for number in map(self._venue.sequence, batch.payloads):
+            if number is None:
+                continue
             due = link.next_sequence
             link.next_sequence = number + 1
             if due is not None and number != due:
                 self.broken.append((link, f"message {due} was due and {number} came"))
+                self._carriers.distrust(link, batch.mono_ns)
                 return
+        if link.next_sequence is None:
+            link.unnumbered += len(batch.payloads)
 
     def _spread(self, batch: Batch, payloads: list[bytes], routes: list[Route]) -> None:
         batch.streams += [route.streams for route in routes]

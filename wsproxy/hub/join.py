@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from wsproxy.hub.copies import History, Message, copies_held
 from wsproxy.hub.joinline import JoinLine
-from wsproxy.venues.base import Same, Snapshot, Span, State, Venue
+from wsproxy.venues.base import Numbered, Same, Snapshot, Span, State, Venue
 
 PATIENCE_NS = 3_000_000_000
 """For so long a line may take to join. No line lags behind another by more."""
@@ -269,14 +269,18 @@ class Join:
                 if len(line.told) > _TOLD_MOST:
                     line.told = None
 
-    def _differs(self, told: list[bytes]) -> bool:
+    def _afresh(self, told: list[bytes]) -> list[bytes]:
+        """The state that these messages make, if clients were told another one."""
         known = None if self._known is None else self._known()
         state = self._new_state(self._stream)
         if known is None or state is None:
-            return False
+            return []
         for payload in told:
             state.feed(payload)
-        return not known.same(state)
+        body = None if known.same(state) else state.snapshot()
+        if body is None:
+            return []
+        return [body.first() if isinstance(body, Numbered) else body]
 
     # --- time ---
 
@@ -299,9 +303,10 @@ class Join:
         for number, line in self._lines.items():
             if line.told is not None:
                 told, line.told = line.told, None
-                if self._differs(told):
+                items = [Item(number, payload) for payload in self._afresh(told)]
+                if items:
                     why = "a new connection's snapshot differs from what clients were told"
-                    return Settled(number, why, [Item(number, payload) for payload in told])
+                    return Settled(number, why, items)
             if line.held and (self.is_restless or self._due_ns(line) <= now_ns):
                 why = "its connections had no message in common"
                 return Settled(number, why, self._trust(number, now_ns))

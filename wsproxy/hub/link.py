@@ -90,9 +90,10 @@ class Link:
         """Messages/s, as last measured."""
         self.messages = 0
         self.last_message = Instant(0, 0)
-        self.is_counted = True
-        """Whether its messages are numbered, as far as is known."""
         self.next_sequence: int | None = None
+        """Of its next message, where the venue counts the messages of a connection."""
+        self.unnumbered = 0
+        """How many messages came before the first number."""
         self._venue = venue
         self._per_ip = per_ip
         self._replies: deque[bytes] = deque()
@@ -147,7 +148,7 @@ class Link:
         self.is_open = self.is_due = False
         self.silent.clear()
         self.delivered.clear()
-        self.is_counted, self.next_sequence = True, None
+        self.next_sequence, self.unnumbered = None, 0
         self._replies.clear()
         self._suspects.clear()
         self._dropped.clear()

@@ -234,11 +234,11 @@ class Pool:
         elif suspects and link.streams.keys() <= {*suspects, self._keepalive}:
             link.is_probe = True
         else:
+            for stream in suspects:
+                self.handover.part(stream, link, now)
             left = self.placement.probe(suspects, link)
             why = f"{why}, and there is no other connection to try it alone"
             self._condemn(link, left, why, now, SUSPECTED_NS)
-            for stream in set(suspects).difference(left):
-                self.handover.part(stream, link, now)
 
     def _condemn(
         self, link: Link, streams: Iterable[str], why: str, now: Instant, for_ns: int
@@ -364,17 +364,17 @@ class Pool:
         if not names:
             return
         for stream in names:
-            if link in self.carriers.of(stream):
-                whole = self.handover.part(stream, link, now)
-                if not self.carriers.of(stream):
-                    if not whole and self._quarantine.is_proven(stream):
-                        hole = Hole(link.number or 0, why, link.last_message.wall_ns)
-                        self.intake.gaps.lost([stream], hole)
-                    self._unwanted.pop(stream, None)
-                    self._keepalive_wanted &= stream != self._keepalive
-                    self.intake.gaps.end([stream])
-                    self._forget(stream)
-                    self.outcomes.append((stream, why))
+            carries = link in self.carriers.of(stream)
+            whole = self.handover.part(stream, link, now) if carries else True
+            if not self.carriers.of(stream):
+                if not whole and self._quarantine.is_proven(stream):
+                    hole = Hole(link.number or 0, why, link.last_message.wall_ns)
+                    self.intake.gaps.lost([stream], hole)
+                self._unwanted.pop(stream, None)
+                self._keepalive_wanted &= stream != self._keepalive
+                self.intake.gaps.end([stream])
+                self._forget(stream)
+                self.outcomes.append((stream, why))
         self._note(link, Kind.REFUSED, names, record.refused(names, why))
         self._warn(f"{self._profile.name} refused {', '.join(names)}: {why}")
 

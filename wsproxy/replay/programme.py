@@ -27,6 +27,7 @@ class Programme:
     def __init__(self, recordings: Sequence[Recording], offsets_ns: Sequence[int] = ()) -> None:
         self.path = recordings[0].path
         """Of several recordings: the first."""
+        self.names = [str(recording.path) for recording in recordings]
         offsets = [*offsets_ns, *[0] * (len(recordings) - len(offsets_ns))]
         known = [recording.connections for recording in recordings]
         bases = accumulate((max(infos, default=0) for infos in known), initial=0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from wsproxy.model import Batch, Kind
 
 PLAYED = frozenset({Kind.MESSAGE, Kind.GAP})
-FAITHFUL = PLAYED | {Kind.ACKNOWLEDGED, Kind.UNSUBSCRIBED, Kind.CLOSED}
+FAITHFUL = PLAYED | {Kind.ACKNOWLEDGED, Kind.CLOSED}
 """What is played if connections end as they ended then."""
 
 

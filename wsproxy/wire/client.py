@@ -22,6 +22,7 @@ _INBOX_MESSAGES = 16
 """How many requests of a client may wait; then its socket is not read, and it must wait too."""
 
 _GOING_AWAY = 1001
+_NEVER_SENT = (1005, 1006, 1015)
 
 
 class ClientLane(Lane[trio.SocketStream]):
@@ -132,11 +133,15 @@ class Client:
         """Close with this code and wait for the client's answer; no error if it has ended.
 
         The close frame overtakes pending data, which is dropped. The reason is cut to 123 bytes
-        of UTF-8.
+        of UTF-8. With 1005, 1006 or 1015, which no frame may carry (RFC 6455, section 7.4.1), the
+        connection is cut.
         """
         self._lane.begin_close(code, reason)
         self._lane.inbox.close()
-        await self._websocket.aclose(code, reason)
+        if code in _NEVER_SENT:
+            await self._lane.aclose()
+        else:
+            await self._websocket.aclose(code, reason)
 
 
 class Handshake:

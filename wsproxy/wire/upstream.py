@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -273,7 +274,17 @@ async def _connect(address: _Address) -> trio.abc.Stream:
     try:
         return await trio.open_tcp_stream(address.host, address.port)  # sets TCP_NODELAY
     except (OSError, UnicodeError) as exc:
-        raise HandshakeRefused(0, f"cannot connect to {address}: {first_cause(exc)}") from None
+        why = _spoken(first_cause(exc))
+        raise HandshakeRefused(0, f"cannot connect to {address}: {why}") from None
+
+
+def _spoken(error: BaseException) -> str:
+    """What the system says, without numbers and addresses."""
+    if not isinstance(error, OSError) or not error.errno:
+        return str(error)
+    if error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)  # of the name service, whose numbers are negative
 
 
 async def _encrypt(

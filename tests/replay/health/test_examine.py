@@ -8,6 +8,7 @@ from tests.replay.health import support
 from tests.replay.health.support import MS, SECOND, TRADES, WALL, record_all, trade
 from wsproxy.errors import RecordingError
 from wsproxy.model import Batch, Kind, StreamKey
+from wsproxy.recording import events as record
 from wsproxy.recording.part import Part, Place
 from wsproxy.replay.health.clock import Comparison
 from wsproxy.replay.health.examine import Health, examine
@@ -78,6 +79,12 @@ def test_clock_records_and_a_clock_that_steps(tmp_path: Path) -> None:
     assert clock.worst == Comparison("pool.example", 25 * MS, 5 * MS)
     assert (clock.drift, clock.spread, clock.step) == (300 * MS, 300 * MS, 300 * MS)
     assert clock.step_at == WALL + 320 * MS
+
+
+def test_the_monotonic_clock_is_no_other_clock(tmp_path: Path) -> None:
+    payload = record.clock(support.MONO - WALL, 100, "monotonic")
+    own = support.note(Kind.CLOCK, 0, 5, payload)
+    assert examine(record_all(tmp_path / "r", [trade(0, 1), own])).clock.worst is None
 
 
 def test_the_numbers_of_connections(tmp_path: Path) -> None:
@@ -165,7 +172,8 @@ def test_an_observer_sees_messages_and_holes(tmp_path: Path) -> None:
             self.holes.append((key, start - support.MONO, end - support.MONO))
 
     batches = [trade(30, 1), support.gap(40, 50, TRADES), trade(60, 2)]
-    observer, told = Observer(), []
+    observer = Observer()
+    told: list[int] = []
     examine(record_all(tmp_path / "r", batches), observer=observer, progress=told.append)
     assert observer.messages == [(KEY, 30 * MS, 20 * MS), (KEY, 60 * MS, 20 * MS)]
     assert observer.holes == [(KEY, 40 * MS, 50 * MS)]

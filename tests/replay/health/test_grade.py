@@ -50,8 +50,8 @@ def test_a_bad_day(tmp_path: Path) -> None:
     ]
     assert found["coverage"].value == pytest.approx(0.051)
     assert found["coverage"].sentence == (
-        "1 of 1 stream is covered for less than 99.9% of the time: binance:btcusdt@trade for "
-        "94.9%, with 1 gap and 1 disconnect"
+        "too little is covered of 1 of 1 stream: binance:btcusdt@trade for 94.9% of its time, with "
+        "1 gap and 1 disconnect"
     )
     assert found["sequence"].value == 50 / 800
     assert found["sequence"].sentence == (
@@ -60,7 +60,8 @@ def test_a_bad_day(tmp_path: Path) -> None:
     )
     assert found["silence"].value == 20
     assert found["silence"].sentence == (
-        "unusually long silence of 1 of 1 stream: binance:btcusdt@trade for 20 s where 100 ms is usual"
+        "unusually long silence of 1 of 1 stream: binance:btcusdt@trade for 20 s where 100 ms "
+        "is usual"
     )
 
 

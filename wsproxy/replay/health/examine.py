@@ -25,6 +25,8 @@ from wsproxy.replay.health.stream import StreamHealth
 from wsproxy.venues.registry import VENUES
 
 _ALL = Selection()
+_MONOTONIC = "monotonic"
+"""The source of CLOCK records about the machine's own other clock, which every record has."""
 
 
 class Observer(Protocol):
@@ -165,7 +167,7 @@ class _Examination:
                     stream.closed(connection, now, by_us=by_us)
             case Kind.GAP:
                 self._gap(record, fields, streams)
-            case Kind.CLOCK:
+            case Kind.CLOCK if fields.get("source") != _MONOTONIC:
                 offset, error = fields.get("offset"), fields.get("error")
                 if isinstance(offset, int):
                     certain = error if isinstance(error, int) else None

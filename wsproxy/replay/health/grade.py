@@ -145,18 +145,16 @@ def _coverage(health: Health) -> Finding:
     if not ranking:
         return _untold("coverage", "no stream was there for any time")
     value, worst = ranking[0]
-    scale = SCALES["coverage"]
-    if value <= scale.good:
+    if value <= SCALES["coverage"].good:
         least = f"at least {percent(1 - value)} of" if value else "all of"
         return _finding("coverage", value, f"every stream is covered for {least} its time")
-    are = "is" if sum(uncovered > scale.good for uncovered, _ in ranking) == 1 else "are"
     gaps = some(worst.gaps, "gap", "gaps")
     disconnects = some(worst.cover.disconnects, "disconnect", "disconnects")
     return _finding(
         "coverage",
         value,
-        f"{_beyond('coverage', ranking)} {are} covered for less than {percent(1 - scale.good)} of the "
-        f"time: {worst.key} for {percent(1 - value)}, with {gaps} and {disconnects}",
+        f"too little is covered of {_beyond('coverage', ranking)}: {worst.key} for "
+        f"{percent(1 - value)} of its time, with {gaps} and {disconnects}",
     )
 
 
