@@ -13,6 +13,7 @@ from wsproxy.config import (
     is_loopback,
     parse_address,
     parse_admin,
+    parse_rest_url,
     parse_venue,
     read_toml,
 )

@@ -89,6 +89,8 @@ class Playing:
     """Whether each batch waits until every client has handled the one before."""
     faithful: bool = False
     """Whether connections end as they ended when it was recorded."""
+    faults: Path | None = None
+    """A file of faults that are to happen."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,18 @@ def test_attempts_are_counted_over_all_ledgers(directory: Path) -> None:
     claim(one, expected.until_ns)
 
 
+def test_frames_are_counted_over_all_ledgers_and_apart_from_attempts(directory: Path) -> None:
+    one, two = Ledger(directory), Ledger(directory)
+    claim(one, 50)
+    assert one.frame(HOST, RATE, 100) is None
+    assert two.frame(HOST, RATE, 200) is None
+    due_ns = 100 + SECOND * 11 // 10
+    assert one.frame(HOST, RATE, 300) == two.frame(HOST, RATE, 400) == due_ns
+    assert one.frame("other:1", RATE, 300) is None
+    assert two.frame(HOST, RATE, due_ns) is None
+    claim(two, 500)
+
+
 def test_each_host_is_counted_for_itself(directory: Path) -> None:
     ledger = Ledger(directory)
     for host in ("a:1", "a:2", "[::1]:443", "../a"):

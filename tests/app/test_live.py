@@ -184,7 +184,10 @@ async def test_an_operator_is_told_that_connections_are_replaced(
     async with running("x", "y", subscribe=(("y", "a"), ("y", "b@end"))) as proxy:
         await trio.testing.wait_all_tasks_blocked()
         proxy.rotate()
-        assert "replacing 2 upstream connection(s), without a hole" in caplog.messages
+        assert (
+            "asked to replace 2 upstream connections: each as soon as there is room"
+            in caplog.messages
+        )
 
 
 async def test_a_venue_is_reached_at_its_own_address_unless_told(venue: Venue) -> None:

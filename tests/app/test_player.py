@@ -58,6 +58,20 @@ async def test_messages_come_when_they_came(
     assert two.texts == ["b 1"]
 
 
+async def test_after_an_hour_nothing_has_drifted(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    times = [at * 3600 / 499 for at in range(500)]
+    path = make_recording(tmp_path / "hour", *((at, "a 1", A) for at in times))
+    replay, client = replay_of(path, speed=3.0), FakeClient()
+    join(replay, "/a", client)
+    began = trio.current_time()
+    await replay.play()
+    late = [after - at / 3 for after, at in zip(since(began, client), times, strict=True)]
+    assert min(late) > -1e-6, "never early"
+    assert max(late) < 1e-3
+
+
 async def test_as_fast_as_possible_takes_no_time_and_one_write(
     four: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

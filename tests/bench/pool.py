@@ -222,12 +222,13 @@ def _us(value: float) -> str:
     return f"{value:,.0f} us"
 
 
-def memory(quiet: Sequence[Stretch], busy: Sequence[Stretch]) -> str:
-    """Whether the proxy grows, as a sentence."""
-    first, last = (one.resident_bytes / 2**20 for one in (quiet[0], busy[-1]))
+def memory(busy: Sequence[Stretch]) -> str:
+    """Whether the proxy grows, as a sentence; its first stretch has filled what is kept anyway."""
+    first, last = (one.resident_bytes / 2**20 for one in (busy[0], busy[-1]))
     rotations = sum(one.rotations for one in busy)
     return (
-        f"Memory of the proxy: {first:.1f} MiB before {rotations} rotations, {last:.1f} MiB after."
+        f"Memory of the proxy: {first:.1f} MiB after {busy[0].rotations} rotations, "
+        f"{last:.1f} MiB after {rotations}."
     )
 
 
@@ -323,7 +324,7 @@ def main() -> None:
     planned = plan.rows(_PLANS * rounds)
     progress("")
     where = f"Median of {rounds} rounds, {machine()}."
-    said_so = memory(quiet, busy)
+    said_so = memory(busy)
     print(where, *map(plain, tables), said_so, plain(planned), sep="\n\n")
     if options.markdown:
         put(options.markdown, "pool", "\n\n".join((where, *map(markdown, tables), said_so)))

@@ -21,16 +21,14 @@ def test_connections_are_replaced_in_every_other_stretch_only() -> None:
 
 
 def test_costs_are_differences_within_a_round() -> None:
-    quiet = [Stretch(0, 100, 1_000, 2_000, 40 << 20), Stretch(0, 300, 5_000, 6_000, 0)]
-    busy = [Stretch(4, 150, 1_500, 2_500, 0), Stretch(5, 350, 5_500, 9_000, 41 << 20)]
+    quiet = [Stretch(0, 100, 1_000, 2_000, 0), Stretch(0, 300, 5_000, 6_000, 0)]
+    busy = [Stretch(4, 150, 1_500, 2_500, 40 << 20), Stretch(5, 350, 5_500, 9_000, 41 << 20)]
     assert delays(quiet, busy)[1:] == [
         ["lasting", "0", "200 us", "3,000 us", "1,000 to 5,000", "6,000 us"],
         ["replaced", "9", "250 us", "3,500 us", "1,500 to 5,500", "9,000 us"],
         ["added", "", "+50 us", "+500 us", "", ""],
     ]
-    assert memory(quiet, busy) == (
-        "Memory of the proxy: 40.0 MiB before 9 rotations, 41.0 MiB after."
-    )
+    assert memory(busy) == ("Memory of the proxy: 40.0 MiB after 4 rotations, 41.0 MiB after 9.")
 
 
 def test_a_second_connection_is_compared_with_one() -> None:

@@ -27,7 +27,7 @@ def test_everything(run: Run, called: Called, recording: Path) -> None:
         *("--end", "2023-11-14T22:13:22Z", "--clients", 3, "--settle", 0),
         *("--loop", "forever", "--max-idle", 1.5, "--session", "mine"),
         *("--stall-timeout", 7, "--lockstep", "--faithful"),
-        *("--digest-file", "digests.json"),
+        *("--digest-file", "digests.json", "--faults", "faults.toml"),
     )
     assert called[0][-1] == Playing(
         start=WALL_NS + SECOND,
@@ -41,6 +41,7 @@ def test_everything(run: Run, called: Called, recording: Path) -> None:
         stall_seconds=7.0,
         lockstep=True,
         faithful=True,
+        faults=Path("faults.toml"),
         digest_file=Path("digests.json"),
     )
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from tests.kit.proxy import PATIENCE_S, run
 from tests.kit.proxy import wsproxy as running_wsproxy
 from tests.kit.round_trip import digest, stop
 from tests.kit.strategy import Strategy, trading_floor
-from tests.kit.wishes import binance, coinbase, some_binance, some_coinbase
+from tests.kit.wishes import Wish, binance, coinbase, some_binance, some_coinbase
 
 DEMO = Path(__file__).parents[2] / "recordings" / "demo"
 RUNS = int(os.environ.get("DETERMINISM_RUNS", "1"))
@@ -31,7 +31,7 @@ SPEEDS = ("1", "7.3", "100", "max")
 FAST = ("100", "max")
 
 VENUES = ("binance", "coinbase")
-WISHES = {"binance": binance, "coinbase": coinbase}
+WISHES: dict[str, Callable[[Sequence[str]], Wish]] = {"binance": binance, "coinbase": coinbase}
 
 
 def streams(venue: str) -> list[str]:

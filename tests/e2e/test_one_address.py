@@ -14,7 +14,6 @@ from pathlib import Path
 from tests.kit.campaign import Market
 from tests.kit.exchange import running
 from tests.kit.exchange_coinbase import CoinbaseExchange
-from tests.kit.peer import Limit
 from tests.kit.proxy import PATIENCE_S, wsproxy
 from tests.kit.strategy import TradingFloor
 from tests.kit.wishes import coinbase
@@ -24,16 +23,10 @@ LINES = 8
 """Connections of each proxy: as many as the venue allows attempts in a second."""
 
 
-class AttemptsOnly(CoinbaseExchange):
-    """Does not mind requests: each proxy counts those for itself."""
-
-    requests = Limit(1_000, 1.0)
-
-
 @contextmanager
-def two_proxies(floor: TradingFloor, *runtime_directories: Path) -> Iterator[AttemptsOnly]:
+def two_proxies(floor: TradingFloor, *runtime_directories: Path) -> Iterator[CoinbaseExchange]:
     """The venue of two processes, each with a client; their shared count is in a directory each."""
-    exchange = AttemptsOnly(openings=Market([BOOK], 1).openings)
+    exchange = CoinbaseExchange(openings=Market([BOOK], 1).openings)
     with running(exchange) as url:
         arguments = ("proxy", f"coinbase={url}", f"--redundancy={LINES}", "--on-gap=continue")
         first, second = ({"XDG_RUNTIME_DIR": str(path)} for path in runtime_directories)
@@ -43,11 +36,11 @@ def two_proxies(floor: TradingFloor, *runtime_directories: Path) -> Iterator[Att
             yield exchange
 
 
-def is_whole(exchange: AttemptsOnly) -> bool:
+def is_whole(exchange: CoinbaseExchange) -> bool:
     return len(exchange.holders(BOOK)) == 2 * LINES
 
 
-def cut_everything(exchange: AttemptsOnly) -> None:
+def cut_everything(exchange: CoinbaseExchange) -> None:
     for peer in exchange.open_peers:
         exchange.abort(peer)
 
@@ -59,7 +52,7 @@ def test_two_processes_stay_within_the_budget_of_one_address(
         exchange.wait_for(lambda: is_whole(exchange), PATIENCE_S)
         cut_everything(exchange)
         exchange.wait_for(lambda: is_whole(exchange), PATIENCE_S)
-    assert exchange.violations == []  # one attempt too many in any second is one
+    assert exchange.violations == []  # one attempt or request too many in any second is one
     assert exchange.refused == []
     assert len(exchange.peers) == 2 * 2 * LINES
 

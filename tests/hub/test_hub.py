@@ -334,6 +334,26 @@ def test_a_notice_goes_to_the_clients_of_the_connection() -> None:
 # --- gaps --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (
+            e.UpstreamClosed(1, 1006, "no close frame came", "network"),
+            "connection 1 to fake was lost: no close frame came",
+        ),
+        (e.UpstreamClosed(1, 1001, "bye", "peer"), "fake closed connection 1 with code 1001: bye"),
+        (e.UpstreamClosed(1, 1001, "", "us"), "the proxy closed connection 1 with code 1001"),
+    ],
+    ids=["lost", "by the venue", "by us"],
+)
+def test_a_gap_says_how_the_connection_ended(event: e.UpstreamClosed, said: str) -> None:
+    one, several = live("/a"), live("/a", "/b")
+    one.do(event)
+    assert one.warnings == [f"gap in fake:a: {said}"]
+    several.do(event)
+    assert several.warnings == [f"gap in 2 fake streams: {said}"]
+
+
 def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
     play = live("/a", "/book", "/b@x")
     play.venue_says(1, "book 1")
@@ -341,7 +361,13 @@ def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
     assert play.kicks == ["gap in a: fake closed connection 1 with code 1006"]
     assert play.hub.gaps == 2
     assert play.drive(play.wait(1)) == []
-    assert play.notes[-2:] == ["GAP 1 a,book", "ACKNOWLEDGED 3 a,book"]
+    # The snapshot that ends the gap of the book comes after the record that tells of it.
+    assert play.notes[-4:] == [
+        "GAP 1 book",
+        "SUBSCRIBED 3 a,book",
+        "GAP 1 a",
+        "ACKNOWLEDGED 3 a,book",
+    ]
     assert play.hub.gaps == 2
     assert play.venue_says(3, "book 5") == ["c2< book 5"]
     assert play.join(4, "/book") == ["c4< snapshot 5"]  # nothing from before the gap

@@ -18,6 +18,8 @@ from tests.kit.campaign import knob
 BIG_MB = knob("BIG_MB", 200)
 SMALL_MB = 50
 MOST_BYTES = 200 << 20
+INDEX_BYTES_PER_MB = 2_000
+"""A part's index is held while the part is written; a part ends at 4 GiB at the latest."""
 
 
 def peaks(directory: Path, megabytes: int) -> dict[str, int]:
@@ -39,4 +41,4 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     small, big = peaks(tmp_path / "small", SMALL_MB), peaks(tmp_path / "big", BIG_MB)
     for use, used in big.items():
         assert used < MOST_BYTES, use
-        assert used < 1.2 * small[use], use
+        assert used < 1.2 * small[use] + BIG_MB * INDEX_BYTES_PER_MB, use

@@ -38,9 +38,7 @@ def ticker(sequence: int, *products: str) -> Said:
     return text, tuple(f"ticker:{product}" for product in products)
 
 
-def found(
-    tmp_path: Path, venue: str, one: Sequence[Said], two: Sequence[Said]
-) -> list[Difference]:
+def found(tmp_path: Path, venue: str, one: Sequence[Said], two: Sequence[Said]) -> list[Difference]:
     a = recording(tmp_path / "a", venue, *one)
     b = recording(tmp_path / "b", venue, *two, step_ns=1000)
     return list(differences(a, b))

@@ -104,3 +104,11 @@ def test_a_file_that_cannot_be_had(tmp_path: Path) -> None:
         read_digests(tmp_path / "none")
     with pytest.raises(RecordingError, match="cannot be written"):
         write_digests(tmp_path / "no" / "d.json", run())
+
+
+def test_without_a_clock_there_are_no_marks() -> None:
+    tally = Tally()
+    tally.add(bytes(3 * MARK_BYTES))
+    found = tally.of(1, "x")
+    assert found.marks == []
+    assert found.sha256 == hashlib.sha256(bytes(3 * MARK_BYTES)).hexdigest()

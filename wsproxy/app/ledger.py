@@ -103,6 +103,30 @@ class Ledger:
             self._give_up(error)
             return Claim(None)
 
+    def frame(self, host: str, rate: Rate, now_ns: int) -> int | None:
+        """Count a frame to ``host`` if it is within the limit of the machine.
+
+        Else returns when it may be tried again, on the monotonic clock.
+        """
+        if not self._is_usable:
+            return None
+        try:
+            with self._open(host, "frames") as file:
+                page = _read(file, now_ns)
+                window = Window(rate)
+                for sent_ns in page.attempts:
+                    window.record(sent_ns)
+                ready_ns = window.ready_at(now_ns)
+                if ready_ns <= now_ns:
+                    _write(file, page._replace(attempts=[*page.attempts, now_ns][-rate.most :]))
+                    return None
+                return ready_ns
+        except BlockingIOError:
+            return now_ns + _BUSY_NS
+        except OSError as error:
+            self._give_up(error)
+            return None
+
     def told_off(self, host: str, profile: Profile, refused: HandshakeRefused, now_ns: int) -> None:
         """A venue refused a connection: if we are too fast, no process goes on for a while."""
         if refused.status in profile.too_fast:
@@ -158,12 +182,12 @@ class Ledger:
         return None
 
     @contextmanager
-    def _open(self, host: str) -> Iterator[int]:
+    def _open(self, host: str, what: str = "attempts") -> Iterator[int]:
         """The locked file of a host; raises OSError, BlockingIOError if another has it."""
-        file = os.open(self._path(host, "attempts"), _FLAGS, 0o600)
+        file = os.open(self._path(host, what), _FLAGS, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise FileExistsError(0, f"{self._path(host, 'attempts')} is not a file")
+                raise FileExistsError(0, f"{self._path(host, what)} is not a file")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
         finally:

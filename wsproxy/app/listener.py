@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -63,9 +63,11 @@ class FrontDoor:
         priorities: Sequence[tuple[str, int]] = (),
         *,
         pings: bool = True,
+        refusal: Callable[[], tuple[int, str] | None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._pings = pings
+        self._refusal = refusal
         self._priorities = dict(priorities)
         self._serving = serving
         self._passthrough = passthrough
@@ -127,6 +129,9 @@ class FrontDoor:
 
     def _admit(self, request: Handshake, query: str) -> tuple[str, Session]:
         """The venue that a client wants, and its side of that protocol; raises _Refused."""
+        refusal = self._refusal()
+        if refusal is not None:
+            raise _Refused(*refusal)
         if request.origin is not None and not self._may_enter(request.origin):
             raise _Refused(403, f"a page of {request.origin} may not connect: see --allow-origin")
         if self._inside >= self._serving.max_clients:

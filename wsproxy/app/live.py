@@ -112,7 +112,7 @@ async def live(
 
     def rotate() -> None:
         count = sum(link.is_open for pool in pools.values() for link in pool.links)
-        log.info("replacing %d upstream connection(s), without a hole", count)
+        log.info("asked to replace %d upstream connections: each as soon as there is room", count)
         for name, hub in hubs.items():
             pools[name].rotate()
             engine.dispatch(hub, Tick())

@@ -10,10 +10,13 @@ import trio
 
 from wsproxy.app.beat import Beat
 from wsproxy.app.engine import Engine
+from wsproxy.app.faults import Faults
 from wsproxy.app.patience import Patience
 from wsproxy.config import SECOND_NS, Playing
 from wsproxy.model import Batch, Instant, Kind, StreamKey
 from wsproxy.replay.clock import Clock
+from wsproxy.replay.disturb import disturb
+from wsproxy.replay.faults import FaultFile, plan, read_faults
 from wsproxy.replay.lines import Lines
 from wsproxy.replay.programme import Programme
 from wsproxy.replay.timeline import FAITHFUL, PLAYED, Due, timeline
@@ -60,6 +63,12 @@ class Player:
         self._asked = 0
         self._dues: Iterator[Due] = iter(())
         self._lines: Lines | None = None
+        faults = FaultFile() if playing.faults is None else read_faults(playing.faults)
+        strikes = plan(faults, programme.first, programme.last)
+        self._seed = faults.seed
+        self._strikes = [strike for strike in strikes if strike.fault.is_of_streams]
+        others = [strike for strike in strikes if not strike.fault.is_of_streams]
+        self._faults = Faults(engine, patience, others)
 
     def now(self) -> Instant:
         """The replay's time on the wall; on the other clock a second later than asked before.
@@ -68,6 +77,10 @@ class Player:
         """
         self._asked += 1
         return Instant(self.wall_ns, self._asked * SECOND_NS)
+
+    def refusal(self) -> tuple[int, str] | None:
+        """The HTTP status and text for a client that connects now; None if it may."""
+        return self._faults.refusal(self.wall_ns)
 
     # --- orders ---
 
@@ -131,6 +144,9 @@ class Player:
         recorded = self.programme.batches(time, self._playing.end)
         kinds = FAITHFUL if self._playing.faithful else PLAYED
         self._dues = timeline(recorded, kinds=kinds, max_idle_ns=self._playing.max_idle_ns)
+        if self._strikes:
+            self._dues = disturb(self._dues, self._strikes, self._seed)
+        self._faults.start(time)
         self._lines = Lines() if self._playing.faithful else None
         self.clock.start(_now_ns())
         self._beat.start()
@@ -151,6 +167,9 @@ class Player:
                 if (lockstep or not clock.is_free) and not await self._wait_for(position):
                     continue
                 clock.reach(position)
+            if batch.wall_ns >= self._faults.next:
+                await self._write()
+                await self._faults.strike(batch.wall_ns)
             self.wall_ns = batch.wall_ns
             if self._lines is not None:
                 await self._follow(self._lines, batch)
@@ -172,7 +191,8 @@ class Player:
         while self._goal is None and not self._is_due(position):
             ordered, beat = self._ordered, min(self._beat.next, position)
             due_ns = self.clock.due_ns(beat)
-            with trio.move_on_at(math.inf if due_ns is None else due_ns / SECOND_NS):
+            # A ns later, so that rounding cannot make it too early.
+            with trio.move_on_at(math.inf if due_ns is None else (due_ns + 1) / SECOND_NS):
                 await ordered.wait()
             if beat < position and self._is_due(beat):
                 self._beat.ping(beat)

@@ -41,7 +41,7 @@ class Replay:
             outbox_bytes=serving.outbox_bytes,  # of replies; the timeline waits for slow clients
             note=_forget,
             time=self._now,
-            tally=lambda: Tally(self._wall_ns),
+            tally=self._tally,
         )
         self.patience = Patience(self.engine, playing.stall_seconds)
         self.player = Player(programme, self.engine, playing, self.patience)
@@ -49,8 +49,8 @@ class Replay:
     def _now(self) -> Instant:
         return self.player.now()
 
-    def _wall_ns(self) -> int:
-        return self.player.wall_ns
+    def _tally(self) -> Tally:
+        return Tally(None if self.playing.digest_file is None else lambda: self.player.wall_ns)
 
     @property
     def venues(self) -> list[str]:
@@ -90,7 +90,7 @@ class Replay:
         async with listening(serving) as listeners, trio.open_nursery() as clients:
             host, port = listeners[0].socket.getsockname()[:2]
             self.address = Address(host, port)
-            door = FrontDoor(self.engine, serving, pings=False)
+            door = FrontDoor(self.engine, serving, pings=False, refusal=self.player.refusal)
             await clients.start(door.serve, listeners)
             yield
             clients.cancel_scope.cancel()

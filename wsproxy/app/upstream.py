@@ -30,7 +30,7 @@ from wsproxy.hub.events import (
 from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
-from wsproxy.venues.profile import Heartbeat
+from wsproxy.venues.profile import Profile
 from wsproxy.wire.upstream import Upstream, open_upstream
 
 log = logging.getLogger("wsproxy")
@@ -131,7 +131,7 @@ class Connections:
                     opened = True
                     ended = ConnectionEnded(1000, "the proxy stops", "us")
                     self._note(Kind.OPENED, number, record.opened())
-                    ended = await self._pump(hub, number, upstream)
+                    ended = await self._pump(hub, number, upstream, address)
             if patience.cancelled_caught and number in self._opening:
                 log.warning("%s: %s", name, ended.reason)
         except HandshakeRefused as refused:
@@ -153,13 +153,15 @@ class Connections:
                 )
                 self._engine.dispatch(hub, closed)
 
-    async def _pump(self, hub: Hub, number: int, upstream: Upstream) -> ConnectionEnded:
+    async def _pump(
+        self, hub: Hub, number: int, upstream: Upstream, address: str
+    ) -> ConnectionEnded:
         """Send what the hub wants sent until the connection ends."""
         outgoing, to_send = trio.open_memory_channel[Outgoing](2)  # a request and a close
         async with trio.open_nursery() as nursery:
             self._outgoing[number] = outgoing
-            heartbeat = hub.venue.profile.heartbeat
-            nursery.start_soon(self._send_all, number, upstream, to_send, heartbeat)
+            host = urlsplit(address).netloc
+            nursery.start_soon(self._send_all, hub.venue.profile, host, number, upstream, to_send)
             nursery.start_soon(self._watch, upstream, hub.venue.profile.silence_ns)
             self._engine.dispatch(hub, UpstreamOpened(number))
             ended = await upstream.wait_closed()
@@ -168,17 +170,21 @@ class Connections:
 
     async def _send_all(
         self,
+        profile: Profile,
+        host: str,
         number: int,
         upstream: Upstream,
         to_send: trio.MemoryReceiveChannel[Outgoing],
-        heartbeat: Heartbeat | None,
     ) -> None:
         """Send what is handed in, and heartbeats when nothing has been for a while."""
+        heartbeat = profile.heartbeat
         idle_seconds = math.inf if heartbeat is None else heartbeat.idle_ns / SECOND_NS
         while True:
             command: Outgoing | None = None
             with trio.move_on_after(idle_seconds):
                 command = await to_send.receive()
+            if not isinstance(command, CloseUpstream):
+                await self._turn(profile, host)
             match command:
                 case SendUpstream(_, payload):
                     await self._send(number, upstream, payload)
@@ -188,6 +194,16 @@ class Connections:
                     self._beating.add(number)
                     await self._send(number, upstream, heartbeat.payload)
                     self._beating.discard(number)
+
+    async def _turn(self, profile: Profile, host: str) -> None:
+        """Wait until a frame is within the limit of the IP address, all processes together."""
+        rate = profile.requests_per_ip
+        while rate is not None:
+            now_ns = clock.now().mono_ns
+            until_ns = self._ledger.frame(host, rate, now_ns)
+            if until_ns is None:
+                return
+            await trio.sleep((until_ns - now_ns) / SECOND_NS)
 
     async def _send(self, number: int, upstream: Upstream, payload: bytes) -> None:
         self._note(Kind.REQUEST, number, payload)

@@ -95,6 +95,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Close clients where the connection of their streams was closed then, with its code.",
 )
+@option(
+    "--faults",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Let happen what this TOML file says: disconnects, gaps, latency and so on.",
+)
 @serving_options
 @config_option
 def command(recording: tuple[Path, ...], **options: Any) -> None:
@@ -138,6 +144,7 @@ def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
         stall_seconds=options["stall_timeout"],
         lockstep=options["lockstep"],
         faithful=options["faithful"],
+        faults=options["faults"],
     )
 
 

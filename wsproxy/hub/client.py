@@ -32,6 +32,13 @@ class Pending:
     """Streams that the venue has not granted yet."""
     refused: str | None = None
     said: Said | None = field(default=None, repr=False)
+    streams: frozenset[str] = field(init=False)
+    """Those that it subscribes."""
+
+    def __post_init__(self) -> None:
+        """Have its streams at hand."""
+        wanted = self.request.streams if self.request.kind == "subscribe" else ()
+        self.streams = frozenset(wanted)
 
     @property
     def is_ready(self) -> bool:
@@ -65,7 +72,7 @@ class Client:
     def resolve(self, stream: str, why: str | None) -> None:
         """A stream that requests wait for is live (``why`` is None) or refused."""
         for pending in self.waiting:
-            if pending.request.kind == "subscribe" and stream in pending.request.streams:
+            if stream in pending.streams:
                 pending.outstanding.discard(stream)
                 pending.refused = pending.refused or why
 

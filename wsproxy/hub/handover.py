@@ -7,10 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from wsproxy.hub.carriers import Carriers
 from wsproxy.hub.gaps import Hole
 from wsproxy.hub.intake import Intake
-from wsproxy.hub.join import Item
+from wsproxy.hub.join import Item, Settled
 from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.routing import Routing
 from wsproxy.model import Instant
+
+_LOOK_NS = 100_000_000
+"""How often all streams that change connections are looked after; those to which something
+happened are at once."""
 
 
 class Handover:
@@ -21,6 +25,7 @@ class Handover:
         self._intake = intake
         self._routing = routing
         self._freed: list[tuple[str, list[Item]]] = []
+        self._look_ns = 0
 
     def share(self, stream: str, link: Link) -> None:
         """A link carries this stream from now on, perhaps beside others."""
@@ -96,22 +101,30 @@ class Handover:
 
         Yields streams that were taken over although clients may have missed something, and why.
         """
-        for stream in list(self._carriers.joining):
-            join = self._carriers.joins[stream]
-            quiet_ns = 0 if join.last_ns is None else now.mono_ns - join.last_ns
-            while (settled := join.settle(now.mono_ns)) is not None:
-                hole = Hole(settled.line, settled.why, now.wall_ns - quiet_ns)
-                self._intake.gaps.lost([stream], hole)
-                self._intake.gaps.live([stream])
-                self._freed.append((stream, settled.items))
+        joining, came = self._carriers.joining, self._intake.progressed
+        is_all = self._look_ns <= now.mono_ns
+        if is_all:
+            self._look_ns = now.mono_ns + _LOOK_NS
+        for stream in list(joining) if is_all else [s for s in came if s in joining]:
+            for settled in self._settle(stream, now):
                 yield stream, settled.why
-            if all(map(join.is_joined, join.lines)):
-                self._carriers.joining.pop(stream, None)
         for link in links:
-            for stream in list(link.leaving):
+            for stream in list(link.leaving) if is_all else [s for s in came if s in link.leaving]:
                 if self._may_leave(stream, link):
                     self.part(stream, link, now)
-        self._intake.progressed = False
+        came.clear()
+
+    def _settle(self, stream: str, now: Instant) -> Iterator[Settled]:
+        join = self._carriers.joins[stream]
+        quiet_ns = 0 if join.last_ns is None else now.mono_ns - join.last_ns
+        while (settled := join.settle(now.mono_ns)) is not None:
+            hole = Hole(settled.line, settled.why, now.wall_ns - quiet_ns)
+            self._intake.gaps.lost([stream], hole)
+            self._intake.gaps.live([stream])
+            self._freed.append((stream, settled.items))
+            yield settled
+        if all(map(join.is_joined, join.lines)):
+            self._carriers.joining.pop(stream, None)
 
     def _may_leave(self, stream: str, link: Link) -> bool:
         others = [other for other in self._carriers.of(stream) if other is not link]
@@ -123,8 +136,7 @@ class Handover:
         heirs = [target] if target in others else others
         return idle or self._carriers.is_delivered(stream, heirs)
 
-    def next_deadline_ns(self) -> int | None:
-        """When patience with a join ends."""
-        joins = (self._carriers.joins[stream] for stream in self._carriers.joining)
-        times = [join.next_deadline_ns() for join in joins]
-        return min((time for time in times if time is not None), default=None)
+    def next_deadline_ns(self, links: Iterable[Link]) -> int | None:
+        """When to look after streams that change connections."""
+        is_changing = self._carriers.joining or any(link.leaving for link in links)
+        return self._look_ns if is_changing else None

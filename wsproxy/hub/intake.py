@@ -32,8 +32,8 @@ class Intake:
         """Messages that were held back, now on their way to clients, each with its stream."""
         self.broken: list[tuple[Link, str]] = []
         """Connections that lost messages, and how that showed."""
-        self.progressed = False
-        """Whether a stream may have been taken over by another connection."""
+        self.progressed: set[str] = set()
+        """Streams that may have been taken over by another connection."""
         self._venue = venue
         self._routing = routing
         self._carriers = carriers
@@ -164,7 +164,8 @@ class Intake:
                 items = items[1:]
             if items:
                 held.append((stream, items))
-            self.progressed |= self._joined(stream) != before or self._is_restless(stream)
+            if self._joined(stream) != before or self._is_restless(stream):
+                self.progressed.add(stream)
         if won:
             self._deliver(payload, carried, tuple(won))
         for stream, items in held:

@@ -227,10 +227,12 @@ class Link:
             return None
         if self._replies:
             return Urgency.ANSWER, []
-        if not (self._dropped or self._planned) or (self.is_probe and self._asked):
+        if self.rotating or (self.is_probe and self._asked):
+            return None
+        if not (self._dropped or self._planned):
             return None
         unanswered = {stream for asked in self._asked.values() for stream in asked.batch}
-        if self._dropped and not self.rotating:
+        if self._dropped:
             # One that the venue has not granted yet cannot make room yet: all else has to wait.
             dropped = [s for s in self._dropped if s not in unanswered]
             return (Urgency.UNSUBSCRIBE, dropped) if dropped else None

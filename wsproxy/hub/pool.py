@@ -201,6 +201,9 @@ class Pool:
         if link is None:
             return []
         lost = [] if link.closing else self.handover.ended(link, now, why)
+        lacking = [stream for stream in link.unanswered() if self._lacks_snapshot(stream)]
+        hole = Hole(event.connection, why, link.last_message.wall_ns or now.wall_ns)
+        self.intake.gaps.lost(lacking, hole)
         suspects = self._quarantine.suspects(link, event, self._keepalive)
         if not link.closing:
             self.dialing.ended(link, event, now)
@@ -209,6 +212,11 @@ class Pool:
         self.handover.leave(link, now)
         self._isolate(link, suspects, now)
         return lost
+
+    def _lacks_snapshot(self, stream: str) -> bool:
+        """Whether the snapshot that was asked for was to end a gap, and nobody else brings one."""
+        is_alone = len(self.carriers.of(stream)) == 1
+        return is_alone and self._venue.resnapshots(stream) and self._quarantine.is_proven(stream)
 
     def replace(self, link: Link, why: str, now: Instant) -> list[str]:
         """A connection lost messages: begin anew. Returns the streams that have a gap now."""
@@ -277,7 +285,7 @@ class Pool:
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""
-        times: list[int | None] = [*self._unwanted.values(), self.handover.next_deadline_ns()]
+        times: list[int | None] = [*self._unwanted.values(), self.handover.next_deadline_ns(self.links)]
         if self.links:
             times.append(self._look_ns)
         for link in self.links:
@@ -329,6 +337,8 @@ class Pool:
         urgency, streams, payload = link.next_frame(now.mono_ns)
         if urgency is Urgency.SUBSCRIBE:
             self.carriers.asked(link, streams)
+            # A snapshot will say all that was missed: for its reader the gap lies before it.
+            self.intake.gaps.live([s for s in streams if self._venue.resnapshots(s)])
             self._note(link, Kind.SUBSCRIBED, streams, record.subscribed(streams))
         elif urgency is Urgency.UNSUBSCRIBE:
             self._note(link, Kind.UNSUBSCRIBED, streams, record.unsubscribed(streams))
@@ -366,10 +376,12 @@ class Pool:
         for stream in names:
             carries = link in self.carriers.of(stream)
             whole = self.handover.part(stream, link, now) if carries else True
+            if not whole and self._quarantine.is_proven(stream):
+                hole = Hole(link.number or 0, why, link.last_message.wall_ns)
+                self.intake.gaps.lost([stream], hole)
+                self.missed.append((stream, why))
+            self.intake.progressed.add(stream)
             if not self.carriers.of(stream):
-                if not whole and self._quarantine.is_proven(stream):
-                    hole = Hole(link.number or 0, why, link.last_message.wall_ns)
-                    self.intake.gaps.lost([stream], hole)
                 self._unwanted.pop(stream, None)
                 self._keepalive_wanted &= stream != self._keepalive
                 self.intake.gaps.end([stream])

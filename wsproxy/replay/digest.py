@@ -52,9 +52,12 @@ class DigestFile(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """Digests bytes as they are sent; ``time_ns`` tells the time of the replay."""
+    """Digests bytes as they are sent.
 
-    def __init__(self, time_ns: Callable[[], int]) -> None:
+    ``time_ns`` tells the time of the replay, for the marks; without it there are none.
+    """
+
+    def __init__(self, time_ns: Callable[[], int] | None = None) -> None:
         self.bytes = 0
         self._time_ns = time_ns
         self._sha256 = hashlib.sha256()
@@ -64,13 +67,13 @@ class Tally:
     def add(self, frames: bytes) -> None:
         """These are sent next."""
         end = self.bytes + len(frames)
-        if end < self._next:
+        if self._time_ns is None or end < self._next:
             self._sha256.update(frames)
         else:
-            self._add_marking(memoryview(frames))
+            self._add_marking(memoryview(frames), self._time_ns())
         self.bytes = end
 
-    def _add_marking(self, frames: memoryview) -> None:
+    def _add_marking(self, frames: memoryview, time_ns: int) -> None:
         at = self.bytes
         while frames:
             piece = frames[: self._next - at]
@@ -78,7 +81,7 @@ class Tally:
             at += len(piece)
             frames = frames[len(piece) :]
             if at == self._next:
-                self._marks.append(Mark(self._sha256.hexdigest()[:16], self._time_ns()))
+                self._marks.append(Mark(self._sha256.hexdigest()[:16], time_ns))
                 self._next += MARK_BYTES
 
     def of(self, client: int, name: str) -> ClientDigest:

@@ -1,4 +1,4 @@
-"""Faults of messages: what is due is lost, late, or there twice."""
+"""Faults of messages: what is due is lost, late, or comes twice."""
 
 from __future__ import annotations
 
@@ -13,39 +13,82 @@ from wsproxy.replay.timeline import Due
 
 
 def disturb(dues: Iterable[Due], strikes: Sequence[Strike], seed: int) -> Iterator[Due]:
-    """The timeline with these faults. What is late keeps its place among messages of its streams.
+    """The timeline with these faults, all of streams and in order of their beginning.
 
-    Messages are late in replayed time, so that nothing depends on the speed.
+    What is late keeps its place among the messages of its streams. It is late in replayed time,
+    so nothing depends on the speed.
     """
     late: list[tuple[int, int, Due]] = []
-    order = count()
-    behind = 0
-    busy = _Busy(strikes)
+    held: dict[str, int] = {}
+    """The position up to which messages of a stream have to wait for one before."""
+    order, active = count(), _Active(strikes)
     for due in dues:
         while late and late[0][0] <= due.position:
             yield heappop(late)[2]
         batch = due.batch
-        active = busy.at(batch.wall_ns) if batch.kind is Kind.MESSAGE else ()
-        if not active and not late:
+        faults = active.at(batch.wall_ns)
+        if batch.kind is not Kind.MESSAGE or not (faults or late):
             yield due
             continue
-        for index, (payload, streams) in enumerate(
-            zip(batch.payloads, batch.streams, strict=True)
-        ):
-            delay, copies = 0, 1
-            for strike in active:
-                if strike.fault.hits(streams):
-                    more, times = _effect(strike, batch, index, seed)
-                    delay, copies = delay + more, copies * times
-            position = due.position + delay
-            waits = behind_of(late, streams, position)
-            for _ in range(copies):
-                one = Batch(
-                    batch.kind, batch.connection, batch.wall_ns, batch.mono_ns, [payload], None, [streams]
-                )
-                if waits > due.position:
-                    heappush(late, (waits, next(order), Due(waits, one)))
+        for index, streams in enumerate(batch.streams):
+            hits = [strike for strike in faults if strike.fault.hits(streams)]
+            delay = sum(_delay(strike, batch, index, seed) for strike in hits)
+            position = max(due.position + delay, *(held.get(stream, 0) for stream in streams))
+            message = Due(position, _alone(batch, index, position - due.position))
+            for _ in range(_copies(hits)):
+                if position > due.position:
+                    held.update(dict.fromkeys(streams, position))
+                    heappush(late, (position, next(order), message))
                 else:
-                    yield Due(due.position, one)
+                    yield message
     while late:
         yield heappop(late)[2]
+
+
+class _Active:
+    """Which strikes last at a time that hardly ever goes back."""
+
+    def __init__(self, strikes: Sequence[Strike]) -> None:
+        self._ahead = list(reversed(strikes))
+        self._lasting: list[Strike] = []
+
+    def at(self, time: int) -> list[Strike]:
+        while self._ahead and self._ahead[-1].begin <= time:
+            self._lasting.append(self._ahead.pop())
+        if self._lasting:
+            self._lasting = [strike for strike in self._lasting if time < strike.end]
+        return self._lasting
+
+
+def _delay(strike: Strike, batch: Batch, index: int, seed: int) -> int:
+    """How late a message is, ns."""
+    delay = int(strike.fault.delay * SECOND_NS)
+    match strike.fault.kind:
+        case "freeze":
+            return strike.end - batch.wall_ns
+        case "latency":
+            return delay
+        case "jitter":
+            return int(chance(seed, strike.number, batch.wall_ns, batch.connection, index) * delay)
+    return 0
+
+
+def _copies(strikes: Iterable[Strike]) -> int:
+    """How often a message comes."""
+    copies = 1
+    for strike in strikes:
+        copies *= {"gap": 0, "duplicate": 2}.get(strike.fault.kind, 1)
+    return copies
+
+
+def _alone(batch: Batch, index: int, later: int) -> Batch:
+    """One message of a batch, by itself, so much later."""
+    return Batch(
+        batch.kind,
+        batch.connection,
+        batch.wall_ns + later,
+        batch.mono_ns + later,
+        [batch.payloads[index]],
+        None,
+        [batch.streams[index]],
+    )

@@ -5,7 +5,7 @@
     seed = 7
 
     [[fault]]
-    kind = "disconnect"        # what: see KINDS
+    kind = "disconnect"        # what: see StreamKind and ClientKind
     at = "+10s"                # when: a time, or every = SECONDS on average, by chance
     code = 1006
     clients = [1, 2]           # whom: numbers in order of arrival; without, everybody
@@ -27,7 +27,6 @@ import math
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -42,8 +41,8 @@ StreamKind = Literal["gap", "freeze", "latency", "jitter", "duplicate"]
 to ``delay``, or come twice."""
 
 ClientKind = Literal["disconnect", "slow-close", "refuse", "mute"]
-"""What happens to connections: they are closed with ``code``, closed only ``seconds`` after the
-last message, refused with the HTTP status ``code``, or get no pongs."""
+"""What happens to connections: they are closed with ``code`` (1006: cut), closed only ``seconds``
+after the last message, refused with the HTTP status ``code`` (503), or get no pongs."""
 
 _STREAM_KINDS = frozenset(get_args(StreamKind))
 
@@ -119,7 +118,7 @@ def _wrong(fault: Fault) -> str:
         return "needs a delay"
     if fault.code is not None and not _is_code(fault):
         return f"cannot have the code {fault.code}"
-    if fault.kind in ("gap", "freeze", "refuse", "mute", "slow-close") and not fault.seconds:
+    if fault.kind != "disconnect" and not fault.seconds:
         return "needs seconds"
     return ""
 
@@ -159,12 +158,7 @@ def _times(fault: Fault, seed: int, number: int, first_ns: int, last_ns: int) ->
         count += 1
 
 
-@lru_cache(maxsize=1)
-def _seeded(seed: int) -> bytes:
-    return f"wsproxy {seed}".encode()
-
-
 def chance(seed: int, *what: int) -> float:
     """A number from 0 up to 1 that depends on nothing but the arguments."""
-    text = _seeded(seed) + repr(what).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big") / (1 << 48)
+    found = hashlib.blake2b(repr((seed, *what)).encode(), digest_size=6).digest()
+    return int.from_bytes(found, "big") / (1 << 48)

@@ -86,6 +86,15 @@ class Client:
         self._outbox = lane.outbox
 
     @property
+    def is_mute(self) -> bool:
+        """Whether pings of the client stay unanswered."""
+        return self._lane.is_mute
+
+    @is_mute.setter
+    def is_mute(self, is_mute: bool) -> None:
+        self._lane.is_mute = is_mute
+
+    @property
     def pending_bytes(self) -> int:
         """How many bytes of data the kernel has not taken yet."""
         return self._outbox.pending_bytes

@@ -21,6 +21,8 @@ _FINAL_TEXT = _FINAL | TEXT
 
 FINAL_CLOSE = _FINAL | _CLOSE
 """First byte of a close frame."""
+FINAL_PING = _FINAL | _PING
+"""First byte of a ping."""
 
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
 NO_STATUS = 1005

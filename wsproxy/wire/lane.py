@@ -20,7 +20,7 @@ import trio
 import trio.abc
 
 from wsproxy.errors import ConnectionEnded, Side
-from wsproxy.wire.frames import FINAL_CLOSE, Splitter, encode_close
+from wsproxy.wire.frames import FINAL_CLOSE, FINAL_PING, Splitter, encode_close
 
 logging.getLogger("trio-websocket").disabled = True
 
@@ -52,6 +52,8 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         self._kept = b""  # came in one read with the handshake, not split yet
         self._controls: deque[bytes] = deque()
         self._we_close = False
+        self.is_mute = False
+        """Whether pings of the peer stay unanswered."""
         self._end: tuple[int, str, Side] | None = None
         self.heard_ns = time.monotonic_ns()
         self.ended = trio.Event()
@@ -101,6 +103,8 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         while True:
             while self._controls:
                 frame = self._controls.popleft()
+                if self.is_mute and frame[0] == FINAL_PING:
+                    continue
                 if not self._we_close or frame[0] == FINAL_CLOSE:
                     return frame
             if self._splitter.finished or not await self._receive():
