@@ -10,7 +10,7 @@ demo: $(READY)  ## Show the whole job in half a minute, without a network
 	$(BIN)/wsproxy demo
 
 test: lint  ## Linters, types, import rules, and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,9 +14,11 @@ import pytest
 from tests.docs.pages import ROOT, Example, every_example
 from tests.kit.write_docs import commands
 from wsproxy.cli.main import main
+from wsproxy.replay.faults import read_faults
 
 SHELL = every_example("sh")
-TOML = every_example("toml")
+TOML = [example for example in every_example("toml") if example.mark != "faults"]
+FAULTS = [example for example in every_example("toml") if example.mark == "faults"]
 _ASSIGNMENT = re.compile(r"(WSPROXY_\w+)=(.*)", re.DOTALL)
 
 
@@ -66,7 +68,14 @@ def test_a_command_takes_the_configuration(example: Example) -> None:
     assert {key.replace("-", "_") for key in tomllib.loads(example.code)} <= known
 
 
+@pytest.mark.parametrize("example", FAULTS, ids=str)
+def test_faults_are_understood(example: Example, tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text(example.code)
+    assert len(read_faults(path).fault) == example.code.count("[[fault]]")
+
+
 def test_there_are_examples() -> None:
     wsproxy = [words[1] for example in SHELL for words in lines(example) if words[0] == "wsproxy"]
     assert {"record", "replay", "info", "cat"} <= set(wsproxy)
-    assert len(TOML) == 1
+    assert len(TOML) == len(FAULTS) == 1

@@ -2,10 +2,10 @@
 
 Data: ``a 1``, or ``a+b 1`` for several streams; ``~a 1`` is data that only ``read`` understands.
 Requests to the venue: ``+a,b #7`` and ``-a #7``. Its answers: ``!ok 7``, ``!no 7 why``,
-``!no - why``, ``!holds a,b``, ``!notice text``, ``!bye text``, ``!ask reply``. Streams ``book...`` start with a
-snapshot and have a late-join state; a stream ``a@x`` lives at the endpoint ``/x``. Messages of
-``seq...`` have numbers without gaps (``seq 4``, or ``seq 5-7``), those of ``rise...`` growing ones;
-``book =1,2`` is a snapshot. ``a 1 %12`` is message 12 of its connection.
+``!no - why``, ``!holds a,b``, ``!notice text``, ``!bye text``, ``!ask reply``. Streams ``book...``
+start with a snapshot and have a late-join state; a stream ``a@x`` lives at the endpoint ``/x``.
+Messages of ``seq...`` have numbers without gaps (``seq 4``, or ``seq 5-7``), those of ``rise...``
+growing ones; ``book =1,2`` is a snapshot. ``a 1 %12`` is message 12 of its connection.
 
 Clients connect to ``/a,b`` and say ``+a,b``, ``-a``, ``=view`` or ``?``; what begins with ``$``
 is private, and so is a path with one. Views: ``plain`` (as it

@@ -12,9 +12,9 @@ FULL = (
 TAKEN = "its place was needed for a client of higher priority: all are taken"
 
 
-def full(*clients: tuple[str, int], **options: object) -> Play:
+def full(*clients: tuple[str, int]) -> Play:
     """One connection for four streams, and clients 1, 2, ... with paths and priorities."""
-    play = Play(cap=1, **options)  # type: ignore[arg-type]
+    play = Play(cap=1)
     for number, (path, priority) in enumerate(clients, 1):
         play.drive(play.join(number, path, priority=priority))
     return play

@@ -90,11 +90,7 @@ def test_a_connection_that_always_loses_messages_is_not_replaced_without_end() -
     play = live("/a", close_on_gap=False)
     opened: list[float] = []
     for connection in range(1, 6):
-        assert play.venue_says(connection, "a 1 %1", "a 3 %3") == [
-            "c1< a 1",
-            "c1< a 3",
-            f"close {connection}",
-        ] or True
+        assert play.venue_says(connection, "a 1 %1", "a 3 %3")[-1] == f"close {connection}"
         play.closed(connection, 1000)
         before = play.mono_ns
         lines = play.wait(30)

@@ -79,7 +79,7 @@ class Recorder(Play):
         commands = list(commands)
         for command in commands:
             if isinstance(command, e.Note) and command.kind is Kind.MESSAGE:
-                self.record(command.streams, command.payload)
+                self.behind.append((command.streams, command.payload))
             elif isinstance(command, e.Note) and command.kind is Kind.GAP:
                 self.gaps.update(command.streams)
         return super().told(commands)
@@ -87,6 +87,8 @@ class Recorder(Play):
     gaps: Counter[str]
     recorded: Counter[str]
     """The number that was recorded last, by stream."""
+    behind: list[tuple[tuple[str, ...], bytes]]
+    """Noted, and to be recorded behind the batch that is on its way."""
 
     def record(self, names: tuple[str, ...], payload: bytes) -> None:
         value = payload.rpartition(b" ")[2]
@@ -97,23 +99,17 @@ class Recorder(Play):
 
     def carry(self, connection: int, texts: list[str]) -> list[str]:
         """One chunk of data; the notes that it causes are recorded behind it."""
-        batch_notes: list[e.Command] = []
-        told = self.told
-        self.told = lambda commands: told(  # type: ignore[method-assign]
-            self.later(commands, batch_notes)
-        )
+        self.flush()
         lines = self.venue_says(connection, *texts)
-        self.told = told  # type: ignore[method-assign]
         for names, payload in zip(self.batch.streams, self.batch.payloads, strict=False):
             self.record(names, payload)
-        told(batch_notes)
+        self.flush()
         return lines
 
-    @staticmethod
-    def later(commands: Iterable[e.Command], notes: list[e.Command]) -> list[e.Command]:
-        commands = list(commands)
-        notes += [command for command in commands if isinstance(command, e.Note)]
-        return [command for command in commands if not isinstance(command, e.Note)]
+    def flush(self) -> None:
+        for names, payload in self.behind:
+            self.record(names, payload)
+        self.behind.clear()
 
 
 class Histories(RuleBasedStateMachine):
@@ -141,7 +137,7 @@ class Histories(RuleBasedStateMachine):
             redundancy=lambda stream: copies,
             mirrors=(1.0,) * copies,
         )
-        self.play.gaps, self.play.recorded = Counter(), Counter()
+        self.play.gaps, self.play.recorded, self.play.behind = Counter(), Counter(), []
         self.keepalive = keepalive
         self.close_on_gap = close_on_gap
         self.lists = lists
@@ -165,8 +161,8 @@ class Histories(RuleBasedStateMachine):
         for line in lines:
             head, _, rest = line.partition(" ")
             if head == "open":
-                number, endpoint = rest.split()[:2]
-                self.connections[int(number)] = Connection(endpoint)
+                connection_number, endpoint = rest.split()[:2]
+                self.connections[int(connection_number)] = Connection(endpoint)
                 self.attempts.append(self.play.mono_ns)
                 self.check_window(self.attempts, CONNECTS)
                 assert len(self.connections) <= CAP
@@ -448,9 +444,7 @@ class Histories(RuleBasedStateMachine):
         self.hear(self.play.do(e.Tick()))
         assert not any(client.asked for client in self.clients.values())
         wanted = {stream for client in self.clients.values() for stream in client.active}
-        held = Counter(
-            s for c in self.connections.values() for s in c.holds if s != self.keepalive
-        )
+        held = Counter(s for c in self.connections.values() for s in c.holds if s != self.keepalive)
         assert held.keys() == wanted - {self.keepalive}
         assert all(count <= self.copies for count in held.values())
         assert all(self.keepalive in c.holds for c in self.connections.values() if self.keepalive)
@@ -471,5 +465,5 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, derandomize=True
+    max_examples=150, stateful_step_count=60, deadline=None, derandomize=True
 )

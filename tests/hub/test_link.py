@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.hub.fake_venue import SECOND, FakeVenue
 from wsproxy.hub.link import ACK_TIMEOUT_NS, Link, Phase
+from wsproxy.hub.routing import Route
 
 
 def link(*streams: str, **profile: Any) -> Link:
@@ -162,3 +163,51 @@ def test_a_new_connection_starts_from_nothing() -> None:
     one.opened(SECOND)
     assert ask(one, SECOND) == "+a,c #2"
     assert one.acknowledged(1) == []
+
+
+def test_what_was_given_up_before_it_was_granted_still_takes_room() -> None:
+    one = link("a", requests=None)
+    ask(one)
+    one.remove("a")
+    one.add("b")
+    assert ask(one) == ""  # the venue may hold a
+    one.acknowledged(1)
+    assert [ask(one), ask(one)] == ["-a #2", "+b #3"]
+
+
+def test_a_link_that_is_being_replaced_asks_for_nothing_but_answers() -> None:
+    one = link("a", "b", requests=None)
+    ask(one)
+    one.acknowledged(1)
+    one.rotating = True
+    one.remove("a")
+    one.add("c")
+    assert ask(one) == ""
+    one.reply(b"here")
+    assert ask(one) == "here"
+    one.rotating = False  # it stays after all
+    assert [ask(one), ask(one)] == ["-a #2", "+c #3"]
+
+
+def test_an_answer_goes_before_all_else_and_may_use_what_is_kept_free() -> None:
+    one = link("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+    assert [ask(one) for _ in range(4)] == ["+a,b,c #1", "+d,e,f #2", "+g,h,i #3", ""]
+    one.reply(b"one")
+    one.reply(b"two")
+    assert ask(one) == "one"
+    assert ask(one) == ""
+    assert [ask(one, 2 * SECOND) for _ in range(3)] == ["two", "+j #4", ""]
+
+
+def test_rates_are_those_since_the_last_look() -> None:
+    one = link("a")
+    route = Route(("a",), ("a",))
+    one.routes[b"a"] = route
+    one.messages = route.messages = 50
+    assert one.measure(5 * SECOND) == {"a": 10.0}
+    assert one.rate == 10.0
+    one.messages += 10
+    route.messages += 10
+    assert one.measure(10 * SECOND) == {"a": 2.0}
+    assert one.measure(20 * SECOND) == {"a": 0.0}
+    assert one.line().rate == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.hub.fake_venue import SECOND, FakeVenue
@@ -24,8 +26,8 @@ def says(play: Play, connection: int, stream: str, count: int) -> None:
 # --- redundancy --------------------------------------------------------------------------------
 
 
-def redundant(path: str, **options: object) -> Play:
-    play = Play(redundancy=lambda stream: 2, mirrors=(1.0, 1.0), **options)  # type: ignore[arg-type]
+def redundant(path: str, **options: Any) -> Play:
+    play = Play(redundancy=lambda stream: 2, mirrors=(1.0, 1.0), **options)
     assert play.drive(play.join(1, path)) == []
     return play
 

@@ -266,3 +266,32 @@ def test_a_pong_does_not_let_a_second_request_out() -> None:
     assert play.sent(1, control=True) == []
     assert play.do(e.Tick()) == []
     assert play.sent(1) == ["1> +b #2"]
+
+
+def test_what_the_venue_asks_is_answered_before_anything_is_asked_of_it() -> None:
+    play = Play()
+    play.drive(play.join(1, "/a"))
+    assert play.say(1, "+b") == ["1> +b #2"]
+    assert play.venue_says(1, "!ask alive") == []  # one frame at a time
+    play.join(2, "/c")
+    assert play.sent(1) == ["1> alive"]
+    play.sent(1)
+    assert play.wait(1.1) == ["1> +c #3"]
+
+
+def test_a_silent_venue_does_not_wake_the_hub_without_end() -> None:
+    play = Play(cap=4, redundancy=lambda stream: 2, mirrors=(1.0, 1.0))
+    play.drive(play.join(1, "/a,book,seq"))
+    play.drive(play.rotate())
+    assert sum(1 for _ in play.ticks(600)) < 1500
+
+
+def test_two_thousand_streams_are_placed_at_once() -> None:
+    venue = FakeVenue(streams_per_connection=1024, streams_per_request=200, requests=None)
+    play = Play(venue, cap=2)
+    names = ",".join(f"s{number}" for number in range(2000))
+    play.join(1)
+    assert play.say(1, f"+{names}") == ["open 1 /", "open 2 /"]
+    (answer,) = play.drive(["open 1 /", "open 2 /"])
+    assert answer.startswith("c1< ok +s0,")
+    assert [len(link.streams) for link in play.pool.links] == [1024, 976]

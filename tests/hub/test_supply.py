@@ -12,3 +12,8 @@ def test_a_catalogue_has_what_was_recorded_and_nothing_else() -> None:
     assert catalogue.want("b", NOW) == Refusal("stream b is not in this recording")
     catalogue.release("a", NOW)
     assert catalogue.want("a", NOW) is True
+
+
+def test_what_the_venue_refused_is_refused_in_its_words() -> None:
+    catalogue = Catalogue(frozenset({"a"}), {"bad": "no such thing"})
+    assert catalogue.want("bad", Instant(0, 0)) == Refusal("no such thing")

@@ -120,6 +120,8 @@ def _split_default(option: click.Option) -> tuple[str, str]:
     text, _, written = (option.help or "").partition("  [default: ")
     if written:
         return text, f"`{written.removesuffix(']')}`"
+    if isinstance(option.show_default, str):  # what the default is when it is known
+        return text, f"`{option.show_default}`"
     if option.show_default:
         return text, f"`{option.default}`"
     return text, ""

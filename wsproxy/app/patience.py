@@ -78,9 +78,10 @@ class Patience:
         while behind := [p for p in self._engine.ports.values() if self._met.get(p) != p.bytes]:
             await self._for_all(behind, self._meet)
             # Whoever listens has been woken by now, and takes one message at a time.
-            await trio.lowlevel.checkpoint()
-            while any(port.client.has_said for port in behind):
+            heard = False
+            while not heard:
                 await trio.lowlevel.checkpoint()
+                heard = not any(port.client.has_said for port in behind)
             await trio.lowlevel.checkpoint()
 
     async def _meet(self, port: Port) -> None:

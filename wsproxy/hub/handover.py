@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wsproxy.hub.carriers import Carriers
 from wsproxy.hub.gaps import Hole
 from wsproxy.hub.intake import Intake
-from wsproxy.hub.join import Item, Settled
+from wsproxy.hub.join import Item, Join, Settled
 from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.routing import Routing
 from wsproxy.model import Instant
@@ -116,15 +116,22 @@ class Handover:
 
     def _settle(self, stream: str, now: Instant) -> Iterator[Settled]:
         join = self._carriers.joins[stream]
-        quiet_ns = 0 if join.last_ns is None else now.mono_ns - join.last_ns
+        last_ns = join.last_ns
         while (settled := join.settle(now.mono_ns)) is not None:
-            hole = Hole(settled.line, settled.why, now.wall_ns - quiet_ns)
+            whole_ns = self._whole_ns(stream, join) if last_ns is None else last_ns
+            hole = Hole(settled.line, settled.why, now.wall_ns - (now.mono_ns - whole_ns))
             self._intake.gaps.lost([stream], hole)
             self._intake.gaps.live([stream])
             self._freed.append((stream, settled.items))
             yield settled
         if all(map(join.is_joined, join.lines)):
             self._carriers.joining.pop(stream, None)
+
+    def _whole_ns(self, stream: str, join: Join) -> int:
+        """Until when nothing was missing of a stream of which nothing came, as far as shows."""
+        lines = [link for link in self._carriers.of(stream) if link.number in join.lines]
+        newest_ns = max(link.opened_ns for link in lines)
+        return min(newest_ns, *(link.last_message.mono_ns for link in lines))
 
     def _may_leave(self, stream: str, link: Link) -> bool:
         others = [other for other in self._carriers.of(stream) if other is not link]

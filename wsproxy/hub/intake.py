@@ -16,7 +16,6 @@ from wsproxy.hub.routing import Route, Routing
 from wsproxy.model import BINARY, Batch, Instant
 from wsproxy.venues.base import Data, Reading, Unknown, Venue
 
-
 _COUNTED_WITHIN = 100
 """Of so many messages of a connection one has a number, if any ever has."""
 

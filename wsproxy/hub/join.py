@@ -28,7 +28,6 @@ _TOLD_MOST = 4096
 """So many messages after a snapshot are compared; more say nothing."""
 
 
-
 class Item(NamedTuple):
     """A message to deliver, and the line that brought it."""
 

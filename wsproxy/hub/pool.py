@@ -91,7 +91,7 @@ class Pool:
         """Ask for a stream; see Supply."""
         self._unwanted.pop(stream, None)
         why = self._quarantine.refuses(stream, now.mono_ns)
-        if why is not None:
+        if why is not None and not self.carriers.of(stream):
             return Refusal(why)
         while (refused := self.placement.carry(stream)) is not None and not refused.held:
             can_help = refused.limit is not Limit.LENGTH
@@ -285,7 +285,10 @@ class Pool:
 
     def next_deadline_ns(self, now: Instant) -> int | None:
         """When ``work`` has something to do next, on the monotonic clock."""
-        times: list[int | None] = [*self._unwanted.values(), self.handover.next_deadline_ns(self.links)]
+        times: list[int | None] = [
+            *self._unwanted.values(),
+            self.handover.next_deadline_ns(self.links),
+        ]
         if self.links:
             times.append(self._look_ns)
         for link in self.links:

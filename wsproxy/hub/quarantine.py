@@ -28,7 +28,9 @@ class Quarantine:
 
     def proven(self, streams: Iterable[str]) -> None:
         """The venue granted these."""
-        self._proven.update(streams)
+        for stream in streams:
+            self._proven.add(stream)
+            self._refused.pop(stream, None)
 
     def forget(self, stream: str) -> None:
         """Nobody wants this stream any more."""

@@ -43,9 +43,7 @@ class Catalogue:
         """Grant what is recorded."""
         if stream in self._streams:
             return True
-        return Refusal(
-            self._refused.get(stream) or f"stream {stream} is not in this recording"
-        )
+        return Refusal(self._refused.get(stream) or f"stream {stream} is not in this recording")
 
     def release(self, stream: str, now: Instant) -> None:
         """Recorded streams need no care."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from wsproxy.version import __version__
 from wsproxy.errors import RecordingError
 from wsproxy.model import Batch, ConnectionInfo, Instant, Kind
 from wsproxy.recording import events as record
@@ -18,6 +17,7 @@ from wsproxy.recording.frames import PartHead
 from wsproxy.recording.partwriter import PartWriter
 from wsproxy.recording.retention import Finished, Retention, Surplus
 from wsproxy.recording.rotation import Rotation
+from wsproxy.version import __version__
 
 PART_SUFFIX = ".wsr.zst"
 
