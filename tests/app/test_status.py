@@ -31,7 +31,20 @@ FULL = FullStatus(
             refused={"all connections are taken": 2},
             connections=[
                 ConnectionStatus(
-                    7, "open", "ws://x/stream", 60, 3, 2, 1_000, 12.5, 0.25, 0, "", [WINDOW]
+                    7,
+                    "open",
+                    "ws://x/stream",
+                    60,
+                    3,
+                    2,
+                    1_000,
+                    12.5,
+                    0.25,
+                    0,
+                    "",
+                    [WINDOW],
+                    first=200,
+                    first_by_seconds=0.5,
                 ),
                 ConnectionStatus(
                     None, "waiting", "ws://x/y", None, 1, 0, 0, None, None, 4, "refused", []

@@ -4,7 +4,7 @@ import itertools
 
 from tests.hub.fake_venue import FakeVenue
 from wsproxy.hub.carriers import Carriers
-from wsproxy.hub.join import Item, Removed
+from wsproxy.hub.join import Item, Lead, Removed
 from wsproxy.hub.link import Link
 
 VENUE = FakeVenue(requests=None)
@@ -142,3 +142,16 @@ def test_nothing_is_kept_of_streams_that_are_gone() -> None:
     assert not them.joins
     assert not them.joining
     assert not list(them.streams())
+
+
+def test_who_is_first_by_how_much() -> None:
+    them, one, other = carriers(), link(1, "a", "b"), link(2, "a", "b")
+    for stream in ("a", "b"):
+        them.add(stream, one)
+        them.add(stream, other)
+    for stream in ("a", "b"):
+        assert them.deliver(stream, one, f"{stream} 1".encode(), 10)
+        assert them.deliver(stream, other, f"{stream} 1".encode(), 30) == []
+    assert them.deliver("a", other, b"a 2", 40)
+    assert them.deliver("a", one, b"a 2", 45) == []
+    assert them.leads() == {1: Lead(2, 40), 2: Lead(1, 5)}

@@ -27,6 +27,7 @@ from wsproxy.app.tape import Tape
 from wsproxy.config import SECOND_NS, Address
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
+from wsproxy.hub.join import Lead
 from wsproxy.hub.limits import Budget
 from wsproxy.hub.link import Link, Phase
 from wsproxy.hub.pool import Pool
@@ -128,13 +129,17 @@ class Board:
 
     def _venue(self, name: str, feed: Feed, now: Instant) -> VenueStatus:
         hub, pool = feed.hub, feed.pool
+        leads = pool.carriers.leads()
         return VenueStatus(
             name=name,
             messages=hub.messages,
             messages_per_s=self._meter.rate(name, hub.messages, now.mono_ns),
             gaps=hub.gaps,
             refused=dict(hub.refused),
-            connections=[self._connection(link, feed.urls, now) for link in pool.links],
+            connections=[
+                self._connection(link, leads.get(link.number, Lead(0, 0)), feed.urls, now)
+                for link in pool.links
+            ],
             windows=[WindowStatus("connection attempts", *pool.attempts(now))],
             waiting=[
                 WaitingStatus(what, why, None if until_ns is None else -_ago(until_ns, now))
@@ -142,7 +147,9 @@ class Board:
             ],
         )
 
-    def _connection(self, link: Link, urls: Sequence[str], now: Instant) -> ConnectionStatus:
+    def _connection(
+        self, link: Link, lead: Lead, urls: Sequence[str], now: Instant
+    ) -> ConnectionStatus:
         return ConnectionStatus(
             number=link.number,
             state=_state(link),
@@ -155,6 +162,8 @@ class Board:
             last_message_seconds=_ago(link.last_message.mono_ns, now) if link.messages else None,
             failures=link.failures,
             last_error=link.last_error,
+            first=lead.wins,
+            first_by_seconds=lead.lead_ns / SECOND_NS,
             windows=[WindowStatus(name, *fill) for name, fill in link.filled(now.mono_ns).items()],
         )
 

@@ -54,6 +54,10 @@ class ConnectionStatus(msgspec.Struct, frozen=True):
     failures: int
     last_error: str
     windows: list[WindowStatus]
+    first: int = 0
+    """Messages of redundant streams that it brought before another connection did."""
+    first_by_seconds: float = 0
+    """By how much, all together."""
 
 
 class WaitingStatus(msgspec.Struct, frozen=True):

@@ -110,6 +110,12 @@ def _connections(venues: list[VenueStatus]) -> Iterator[str]:
     yield from _section("connections", head, rows, most=len(rows))
     for venue in venues:
         for one in venue.connections:
+            if one.first:
+                mean = one.first_by_seconds / one.first
+                yield (
+                    f"  {venue.name}: connection {one.number} was first with {one.first:,} "
+                    f"messages, by {1000 * mean:.2f} ms on average"
+                )
             if one.state in ("waiting", "connecting") and one.failures:
                 line = f"  {venue.name}: {one.failures} failures, the last: {one.last_error}"
                 yield shortened(printable(line), WIDTH)

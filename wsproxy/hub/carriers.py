@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from wsproxy.hub.join import Item, Join, Removed
+from wsproxy.hub.join import Item, Join, Lead, Removed
 from wsproxy.hub.link import Link, Phase
 from wsproxy.venues.base import Span, State, Venue
 
@@ -93,6 +93,15 @@ class Carriers:
             others = [other for other in self.of(stream) if other is not link]
             if self.is_delivered(stream, others):
                 self._cut(stream, link, now_ns)
+
+    def leads(self) -> dict[int | None, Lead]:
+        """By connection, how often and by how much it was the first with what others carry, too."""
+        leads: dict[int | None, Lead] = {}
+        for join in self.joins.values():
+            for line, lead in join.leads().items():
+                so_far = leads.get(line, Lead(0, 0))
+                leads[line] = Lead(so_far.wins + lead.wins, so_far.lead_ns + lead.lead_ns)
+        return leads
 
     def is_delivered(self, stream: str, links: Iterable[Link]) -> bool:
         """Whether one of these links, of several that carry the stream, delivers all of it."""
