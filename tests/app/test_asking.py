@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,13 +22,25 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            asked.append(connection.recv(65536))
+            asked.append(request(connection))
             connection.sendall(answer)
 
     thread = threading.Thread(target=serve)
     thread.start()
     yield asked
     thread.join(10)
+
+
+def request(connection: socket.socket) -> bytes:
+    """A whole request: who is answered before it was sent gets no answer."""
+    said = b""
+    while b"\r\n\r\n" not in said:
+        said += connection.recv(65536)
+    head, _, body = said.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    while length is not None and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
 
 
 @pytest.fixture
