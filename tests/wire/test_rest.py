@@ -155,7 +155,7 @@ async def test_a_redirect_is_not_followed() -> None:
         (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000, "makes no sense: "),
         (answer(b"{}", "Content-Encoding: br"), "the answer has the encoding br"),
         (answer(b"{}", "Content-Encoding: gzip"), "makes no sense: "),
-        (answer(gzip.compress(b"{}")[:-1], "Content-Encoding: gzip"), "ends too early"),
+        (answer(gzip.compress(b"{}", mtime=0)[:-1], "Content-Encoding: gzip"), "ends too early"),
         (answer(b"x" * 1001), "more than 1,000 bytes"),
         (answer(gzip.compress(bytes(10**7)), "Content-Encoding: gzip"), "more than 1,000 bytes"),
     ],
