@@ -59,6 +59,16 @@ def test_frames_are_counted_over_all_ledgers_and_apart_from_attempts(directory: 
     claim(two, 500)
 
 
+def test_frames_from_before_the_machine_started_anew_grow_old(directory: Path) -> None:
+    late_ns = 10**15
+    ledger = Ledger(directory)
+    for _ in range(2):
+        assert ledger.frame(HOST, RATE, late_ns) is None
+    due_ns = 100 + SECOND * 11 // 10
+    assert ledger.frame(HOST, RATE, 100) == due_ns  # as if they were sent now
+    assert ledger.frame(HOST, RATE, due_ns) is None
+
+
 def test_each_host_is_counted_for_itself(directory: Path) -> None:
     ledger = Ledger(directory)
     for host in ("a:1", "a:2", "[::1]:443", "../a"):

@@ -12,7 +12,6 @@ import fcntl
 import logging
 import os
 import socket
-import stat
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +22,7 @@ import msgspec
 import trio
 
 from wsproxy.app.asking import is_alive
-from wsproxy.app.ledger import default_directory
+from wsproxy.app.ledger import default_directory, make_private
 from wsproxy.config import Address, Admin, is_loopback
 from wsproxy.errors import ConfigError
 from wsproxy.wire.http import Exchange, Refusal, Request
@@ -62,7 +61,7 @@ async def admin_listening(admin: Admin, port: int) -> AsyncIterator[Sequence[tri
             path = default_directory() / f"{port}.sock" if admin == "auto" else admin
             try:
                 if admin == "auto":
-                    _make_private(path.parent)
+                    make_private(path.parent)
                 bound = _bind(path)
             except OSError as error:
                 if admin != "auto":
@@ -81,14 +80,6 @@ def _trouble(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "is in use"
     return f"cannot be listened on: {error.strerror or error}"
-
-
-def _make_private(directory: Path) -> None:
-    """Make a directory that nobody else can put sockets into; raises OSError."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise OSError(f"{directory} has to be a directory of this user alone, with mode 0700")
 
 
 def _bind(path: Path) -> socket.socket:

@@ -78,12 +78,7 @@ class Ledger:
         self._directory = directory
         self._is_usable = True
         try:
-            directory.mkdir(mode=0o700, exist_ok=True)
-            found = directory.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise PermissionError(0, "it is not a directory of this user")
-            if found.st_mode & 0o077:
-                raise PermissionError(0, "others may enter it")
+            make_private(directory)
         except OSError as error:
             self._give_up(error)
 
@@ -113,14 +108,11 @@ class Ledger:
         try:
             with self._open(host, "frames") as file:
                 page = _read(file, now_ns)
-                window = Window(rate)
-                for sent_ns in page.attempts:
-                    window.record(sent_ns)
-                ready_ns = window.ready_at(now_ns)
-                if ready_ns <= now_ns:
-                    _write(file, page._replace(attempts=[*page.attempts, now_ns][-rate.most :]))
-                    return None
-                return ready_ns
+                ready_ns = _ready_ns(file, page, rate, now_ns)
+                if ready_ns > now_ns:
+                    return ready_ns
+                _add(file, page, rate, now_ns)
+                return None
         except BlockingIOError:
             return now_ns + _BUSY_NS
         except OSError as error:
@@ -151,12 +143,8 @@ class Ledger:
         page = _read(file, now_ns)
         if page.banned_until_ns > now_ns:
             return Wait(page.banned_until_ns, f"{host} wants this machine to wait")
-        window = Window(rate)
-        for attempt_ns in page.attempts:
-            window.record(attempt_ns)
-        ready_ns = window.ready_at(now_ns)
+        ready_ns = _ready_ns(file, page, rate, now_ns)
         if ready_ns > now_ns:
-            _write(file, page)  # what was in the future is not any more, see _read
             seconds = rate.period_ns / 1e9
             most = f"{rate.most} connection attempts in {seconds:g} s"
             return Wait(ready_ns, f"{most}, all wsproxy processes of this machine together")
@@ -166,7 +154,7 @@ class Ledger:
             if slot is None:
                 most = f"all {connections} connections that {host} allows this machine"
                 return Wait(now_ns + _TAKEN_NS, f"{most} are taken")
-        _write(file, page._replace(attempts=[*page.attempts, now_ns][-rate.most :]))
+        _add(file, page, rate, now_ns)
         return Claim(slot)
 
     def _slot(self, host: str, connections: int) -> int | None:
@@ -227,6 +215,21 @@ def _read(file: int, now_ns: int) -> _Page:
     return _Page(spoken_ns, banned_until_ns, sorted(min(time, now_ns) for time in attempts))
 
 
+def _ready_ns(file: int, page: _Page, rate: Rate, now_ns: int) -> int:
+    """When the next one is within the rate, all processes together; never before ``now_ns``."""
+    window = Window(rate)
+    for time_ns in page.attempts:
+        window.record(time_ns)
+    ready_ns = window.ready_at(now_ns)
+    if ready_ns > now_ns:
+        _write(file, page)  # what was in the future is not any more, see _read
+    return ready_ns
+
+
+def _add(file: int, page: _Page, rate: Rate, now_ns: int) -> None:
+    _write(file, page._replace(attempts=[*page.attempts, now_ns][-rate.most :]))
+
+
 def _write(file: int, page: _Page) -> None:
     """Replace what a locked file says.
 
@@ -236,6 +239,15 @@ def _write(file: int, page: _Page) -> None:
     data = b"".join(b"%020d\n" % number for number in numbers)
     os.pwrite(file, data, 0)
     os.ftruncate(file, len(data))
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that is nobody else's, unless it is there; raises OSError."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        why = "its directory has to be a directory of this user alone, with mode 0700"
+        raise PermissionError(0, why)
 
 
 def default_directory() -> Path:
