@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.hub.fake_venue import SECOND, FakeVenue
+from wsproxy.hub.gaps import Hole
 from wsproxy.hub.link import ACK_TIMEOUT_NS, Link, Phase
 from wsproxy.hub.routing import Route
+from wsproxy.model import Instant
 
 
 def link(*streams: str, **profile: Any) -> Link:
@@ -211,3 +213,12 @@ def test_rates_are_those_since_the_last_look() -> None:
     assert one.measure(10 * SECOND) == {"a": 2.0}
     assert one.measure(20 * SECOND) == {"a": 0.0}
     assert one.line().rate == 0.0
+
+
+def test_a_hole_begins_with_the_last_message_if_there_was_one() -> None:
+    one = link("a")
+    one.number = 7
+    now = Instant(90, 9)
+    assert one.hole("lost", now) == Hole(7, "lost", 90)
+    one.last_message = Instant(50, 5)
+    assert one.hole("lost", now) == Hole(7, "lost", 50)

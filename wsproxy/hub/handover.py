@@ -68,7 +68,7 @@ class Handover:
 
     def ended(self, link: Link, now: Instant, why: str) -> list[str]:
         """A connection ended; returns the streams of which messages may be missing now."""
-        hole = Hole(link.number or 0, why, link.last_message.wall_ns or now.wall_ns)
+        hole = link.hole(why, now)
         lost: list[str] = []
         for stream in link.streams:
             if link not in self._carriers.of(stream):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import NamedTuple
 
+from wsproxy.hub.gaps import Hole
 from wsproxy.hub.limits import Fill, Hold, Limiter, Urgency, Window
 from wsproxy.hub.lines import Line
 from wsproxy.hub.routing import Route
@@ -154,6 +155,10 @@ class Link:
         self._dropped.clear()
         self._asked.clear()
         self._enter(Phase.PLANNED, self.streams)
+
+    def hole(self, why: str, now: Instant) -> Hole:
+        """What a stream misses that came on it: all since its last message, if it had one."""
+        return Hole(self.number or 0, why, self.last_message.wall_ns or now.wall_ns)
 
     def sent(self, now_ns: int, *, control: bool) -> None:
         """A frame went out: the venue counts it."""

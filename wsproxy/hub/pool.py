@@ -16,7 +16,6 @@ from wsproxy.hub.events import (
     UpstreamDeferred,
     Warn,
 )
-from wsproxy.hub.gaps import Hole
 from wsproxy.hub.limits import Budget, Fill, Urgency
 from wsproxy.hub.lines import Limit
 from wsproxy.hub.link import Link, Phase
@@ -202,8 +201,7 @@ class Pool:
             return []
         lost = [] if link.closing else self.handover.ended(link, now, why)
         lacking = [stream for stream in link.unanswered() if self._lacks_snapshot(stream)]
-        hole = Hole(event.connection, why, link.last_message.wall_ns or now.wall_ns)
-        self.intake.gaps.lost(lacking, hole)
+        self.intake.gaps.lost(lacking, link.hole(why, now))
         suspects = self._quarantine.suspects(link, event, self._keepalive)
         if not link.closing:
             self.dialing.ended(link, event, now)
@@ -380,8 +378,7 @@ class Pool:
             carries = link in self.carriers.of(stream)
             whole = self.handover.part(stream, link, now) if carries else True
             if not whole and self._quarantine.is_proven(stream):
-                hole = Hole(link.number or 0, why, link.last_message.wall_ns)
-                self.intake.gaps.lost([stream], hole)
+                self.intake.gaps.lost([stream], link.hole(why, now))
                 self.missed.append((stream, why))
             self.intake.progressed.add(stream)
             if not self.carriers.of(stream):
