@@ -139,6 +139,8 @@ class Desk:
 
     def _outbid(self, client: Client, stream: str) -> list[int]:
         """The clients of the stream that matters least, if all of them matter less than this."""
+        if all(other.priority >= client.priority for other in self.clients.values()):
+            return []  # the usual case, which must not cost a look at every stream
         endpoint = self._venue.endpoint(stream)
         ranked = [
             (max(self.clients[number].priority for number in wanted_by), -order, other)
