@@ -155,15 +155,19 @@ class Intake:
         won: list[str] = []
         held: list[tuple[str, list[Item]]] = []
         self._came(link, carried)
+        joining = self._carriers.joining
         for stream in carried:
-            before = self._joined(stream)
+            before = self._joined(stream) if stream in joining else None
             items = self._carriers.deliver(stream, link, payload, now_ns)
             if items and items[0].payload is payload and stream not in self._aside:
                 won.append(stream)
                 items = items[1:]
             if items:
                 held.append((stream, items))
-            if self._joined(stream) != before or self._is_restless(stream):
+            # With redundancy all lines are joined nearly always: then there is nothing to count.
+            if (before is not None or stream in joining) and (
+                self._joined(stream) != before or self._is_restless(stream)
+            ):
                 self.progressed.add(stream)
         if won:
             self._deliver(payload, carried, tuple(won))
