@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wsproxy.cli.writing import out_option, progress, tell
+from wsproxy.cli.writing import out_option, write_anew
 
 
 @click.command("compact")
@@ -30,20 +30,7 @@ def command(recording: Path, out: Path, level: int, block_mb: int) -> None:
     """Write a recording anew, as small as it gets: the same records in larger blocks."""
     from wsproxy.cli.options import failing
     from wsproxy.recording.reader import open as open_recording
-    from wsproxy.recording.rewrite import rewrite
 
     with failing():
         reader = open_recording(recording)
-        info = reader.info
-        with progress(info) as advance:
-            written = rewrite(
-                reader.messages(kinds=None),
-                reader.connections,
-                out,
-                venues=info.venues,
-                tool="compact",
-                level=level,
-                block_bytes=block_mb << 20,
-                progress=advance,
-            )
-    tell(out, written, info.disk_bytes)
+        write_anew(reader, out, "compact", level=level, block_bytes=block_mb << 20)

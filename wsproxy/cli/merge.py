@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wsproxy.cli.writing import out_option, progress, tell
+from wsproxy.cli.writing import out_option, write_anew
 
 
 @click.command("merge")
@@ -21,18 +21,6 @@ def command(recordings: tuple[Path, ...], out: Path) -> None:
     """
     from wsproxy.cli.options import failing
     from wsproxy.recording.reader import open as open_recording
-    from wsproxy.recording.rewrite import rewrite
 
     with failing():
-        reader = open_recording(recordings)
-        info = reader.info
-        with progress(info) as advance:
-            written = rewrite(
-                reader.messages(kinds=None),
-                reader.connections,
-                out,
-                venues=info.venues,
-                tool="merge",
-                progress=advance,
-            )
-    tell(out, written, info.disk_bytes)
+        write_anew(open_recording(recordings), out, "merge")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from wsproxy.recording.reader import RecordingInfo
+    from wsproxy.recording.reader import Recording, RecordingInfo
     from wsproxy.recording.rewrite import Progress, Written
     from wsproxy.recording.survey import Loss
 
@@ -44,6 +44,24 @@ def progress(info: RecordingInfo) -> Iterator[Progress | None]:
                 at = time
 
         yield advance
+
+
+def write_anew(reader: Recording, out: Path, tool: str, **how: int) -> None:
+    """Write all records of a recording as a new one, and say how large it became."""
+    from wsproxy.recording.rewrite import rewrite
+
+    info = reader.info
+    with progress(info) as advance:
+        written = rewrite(
+            reader.messages(kinds=None),
+            reader.connections,
+            out,
+            venues=info.venues,
+            tool=tool,
+            progress=advance,
+            **how,
+        )
+    tell(out, written, info.disk_bytes)
 
 
 def tell(out: Path, written: Written, before: int) -> None:
