@@ -61,6 +61,16 @@ def recorded(name: str, connection: int) -> list[Sample]:
     ]
 
 
+def together(names: Sequence[str]) -> list[Sample]:
+    """What came over these connections, as if all had begun at once: second by second."""
+    samples = []
+    for number, name in enumerate(names, 1):
+        alone = recorded(name, number)
+        since = alone[0].time - _SECOND
+        samples += [sample._replace(time=sample.time - since) for sample in alone]
+    return sorted(samples, key=lambda sample: (sample.time // _SECOND, sample.connection))
+
+
 def generated(count: int) -> list[Sample]:
     """As many messages, 300 a second."""
     dice = Random(1)
@@ -72,14 +82,16 @@ def generated(count: int) -> list[Sample]:
 
 
 def seconds(samples: Iterable[Sample]) -> list[list[Batch]]:
-    """As live: together what arrived together, and each second of a connection by itself.
+    """As live: together what arrived together, and each second by itself.
 
     That is what the default of --block-seconds makes a block of, unless it is full before.
     """
-    runs = groupby(samples, lambda sample: (sample.connection, sample.time // _SECOND))
     return [
-        [_batch(list(run)) for _, run in groupby(second, lambda sample: sample.time)]
-        for _, second in runs
+        [
+            _batch(list(run))
+            for _, run in groupby(second, lambda sample: (sample.connection, sample.time))
+        ]
+        for _, second in groupby(samples, lambda sample: sample.time // _SECOND)
     ]
 
 
@@ -335,9 +347,7 @@ def report(rounds: int, seek_gb: float) -> Iterator[tuple[str, Rows]]:
         print("../shared/traffic is absent: generated messages are measured, which compress badly")
         kinds, files = {"Generated messages": []}, []
     for title, chosen in kinds.items():
-        samples = [
-            sample for n, name in enumerate(chosen, 1) for sample in recorded(name, n)
-        ] or generated(90_000)
+        samples = together(chosen) or generated(90_000)
         size = sum(len(sample.payload) for sample in samples) / 1e6
         figures = measure(samples, rounds)
         head = f"{title}: {len(samples):,} messages, {size:.1f} MB of text."

@@ -9,7 +9,8 @@ message. Of a binary message ``b64`` has the bytes of the wire, ``enc`` says how
 from __future__ import annotations
 
 import zlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
@@ -37,7 +38,6 @@ class _Row(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
 
 _decoder = msgspec.json.Decoder(_Row)
 _encode = msgspec.json.Encoder().encode
-_enc = attrgetter("enc")
 _of_run = attrgetter("conn", "dir", "enc")
 _KINDS = {"in": Kind.MESSAGE, "out": Kind.REQUEST, "http": Kind.ATTACHMENT}
 _DIRECTIONS: dict[int, Literal["in", "out", "http"]] = {
@@ -57,13 +57,15 @@ class JsonLines:
 
     def read(self, chunk: bytes, bad: Bad) -> Iterator[Run]:
         """The payload is what crossed the wire: ``b64`` of a binary message."""
-        for (conn, direction, enc), group in groupby(_rows(chunk, bad), _of_run):
+        rows, wires = _rows(chunk, bad)
+        end = 0
+        for (conn, direction, enc), group in groupby(rows, _of_run):
             origin = self._origins.get(conn)
             if origin is None:
                 origin = self._origins[conn] = Origin(PREFIX + conn, conn)
             run = list(group)
-            times = [row.t for row in run]
-            payloads = list(map(_wire, run)) if enc else [row.m.encode() for row in run]
+            begin, end = end, end + len(run)
+            times, payloads = [row.t for row in run], wires[begin:end]
             if direction == "http":
                 bodies = [
                     attachment(row.url or "", 200, {}, body, asked_ns=row.t)
@@ -75,28 +77,28 @@ class JsonLines:
 
 
 def _wire(row: _Row) -> bytes:
-    return b64decode(row.b64, validate=True)
+    return a2b_base64(row.b64, strict_mode=True) if row.enc else row.m.encode()
 
 
-def _rows(chunk: bytes, bad: Bad) -> list[_Row]:
-    """All rows at once if they are good, which is much faster than one after the other."""
+def _rows(chunk: bytes, bad: Bad) -> tuple[list[_Row], list[bytes]]:
+    """The rows and what crossed the wire: all at once if they are good, which is much faster."""
     try:
         rows = _decoder.decode_lines(chunk)
-        list(map(_wire, filter(_enc, rows)))
+        return rows, list(map(_wire, rows))
     except _BAD:
-        return list(_good_rows(chunk, bad))
-    return rows
+        good = list(_good_rows(chunk, bad))
+        return [row for row, _ in good], [wire for _, wire in good]
 
 
-def _good_rows(chunk: bytes, bad: Bad) -> Iterator[_Row]:
+def _good_rows(chunk: bytes, bad: Bad) -> Iterator[tuple[_Row, bytes]]:
     for index, line in enumerate(lines(chunk)):
         try:
             row = _decoder.decode(line)
-            _wire(row)
+            wire = _wire(row)
         except _BAD as error:
             bad(index, f"it is no message in JSON lines: {error}")
         else:
-            yield row
+            yield row, wire
 
 
 def is_line(line: bytes) -> bool:
