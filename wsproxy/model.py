@@ -100,6 +100,19 @@ class Batch:
         self.times = times
 
 
+class Run(NamedTuple):
+    """Records of one kind and one venue that follow each other; of each the same columns."""
+
+    kind: Kind
+    connections: Sequence[int]
+    walls: Sequence[int]
+    """Wall clock, ns."""
+    monos: Sequence[int]
+    """Monotonic clock, ns."""
+    payloads: list[bytes]
+    streams: list[tuple[str, ...]]
+
+
 class ConnectionInfo(NamedTuple):
     """What a recording says of an upstream connection: its number, venue and address."""
 

@@ -17,7 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 
 MOST_WEIGHT = 6000
 PERIOD_S = 60.0
-EXCHANGE_INFO = json.dumps({"timezone": "UTC", "symbols": [{"symbol": "BTCUSDT"}]})
+MARKET = {
+    "symbol": "BTCUSDT",
+    "status": "TRADING",
+    "baseAsset": "BTC",
+    "quoteAsset": "USDT",
+    "filters": [{"filterType": "PRICE_FILTER", "tickSize": "0.01000000"}],
+}
+EXCHANGE_INFO = json.dumps({"timezone": "UTC", "symbols": [MARKET]})
 
 
 class Asked(NamedTuple):

@@ -10,6 +10,9 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, Message
+from wsproxy.recording.decode import Block
+from wsproxy.recording.encode import BlockEncoder
+from wsproxy.recording.frames import PRELUDE, BlockHead, read_prelude
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.writer import Writer
 
@@ -43,6 +46,20 @@ def expand(batches: Iterable[Batch], first_seq: int = 0) -> list[Message]:
                 )
             )
     return messages
+
+
+def encode(block: list[Batch], first_seq: int = 0) -> tuple[BlockHead, bytes]:
+    """The head and the bytes of a block with these batches."""
+    encoder = BlockEncoder(bytes(16))
+    encoder.connections.update({info.number: info for info in CONNECTIONS})
+    data = encoder.encode(block, first_seq).data
+    end = PRELUDE.size + read_prelude(data[: PRELUDE.size]).rest
+    return BlockHead.decode(data[PRELUDE.size : end - 4]), data[end:]
+
+
+def decoded(block: list[Batch], first_seq: int = 0) -> Block:
+    """These batches as a block that was read."""
+    return Block(*encode(block, first_seq))
 
 
 def record(directory: Path, blocks: Sequence[Sequence[Batch]], *, killed: bool = False) -> Path:

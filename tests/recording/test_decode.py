@@ -9,21 +9,12 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 
-from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand
+from tests.recording.support import CONNECTIONS, MONO, WALL, batches, decoded, encode, expand
 from wsproxy.model import Batch, Kind, StreamKey
 from wsproxy.recording.decode import NOT_AS_SPECIFIED, Block, Selection
-from wsproxy.recording.encode import BlockEncoder
-from wsproxy.recording.frames import PRELUDE, BlockHead, read_prelude
+from wsproxy.recording.frames import BlockHead
 
 EVERYTHING = Selection()
-
-
-def encode(block: list[Batch], first_seq: int = 0) -> tuple[BlockHead, bytes]:
-    encoder = BlockEncoder(bytes(16))
-    encoder.connections.update({info.number: info for info in CONNECTIONS})
-    data = encoder.encode(block, first_seq).data
-    end = PRELUDE.size + read_prelude(data[: PRELUDE.size]).rest
-    return BlockHead.decode(data[PRELUDE.size : end - 4]), data[end:]
 
 
 def recompress(head: BlockHead, content: bytes, payload_bytes: int) -> tuple[BlockHead, bytes]:
@@ -41,17 +32,34 @@ def recompress(head: BlockHead, content: bytes, payload_bytes: int) -> tuple[Blo
 @settings(deadline=None)
 @given(batches.filter(bool))
 def test_a_block_gives_back_its_records(block: list[Batch]) -> None:
-    decoded = Block(*encode(block, first_seq=11))
-    assert list(decoded.messages(EVERYTHING)) == expand(block, first_seq=11)
+    assert list(decoded(block, first_seq=11).messages(EVERYTHING)) == expand(block, first_seq=11)
 
 
 @settings(deadline=None)
 @given(batches.filter(bool))
 def test_a_block_gives_back_its_batches(block: list[Batch]) -> None:
-    again = list(Block(*encode(block)).batches(EVERYTHING))
+    again = list(decoded(block).batches(EVERYTHING))
     assert expand(again) == expand(block)
     keys = [(b.kind, b.connection, b.wall_ns, b.mono_ns) for b in again]
     assert all(before != after for before, after in pairwise(keys))
+
+
+@settings(deadline=None)
+@given(batches.filter(bool))
+def test_a_block_gives_back_its_records_as_runs(block: list[Batch]) -> None:
+    records = expand(block)
+    venues = {0: ""} | {info.number: info.venue for info in CONNECTIONS}
+    runs = list(decoded(block).runs(EVERYTHING))
+    keys = [(run.kind, *{venues[number] for number in run.connections}) for run in runs]
+    assert all(len(key) == 2 for key in keys)
+    assert all(before != after for before, after in pairwise(keys))
+    assert [
+        (run.kind, *rest)
+        for run in runs
+        for rest in zip(
+            run.connections, run.walls, run.monos, run.payloads, run.streams, strict=True
+        )
+    ] == [(m.kind, m.connection, m.time, m.mono, m.payload, m.streams) for m in records]
 
 
 def test_a_selection_leaves_out_what_is_not_wanted() -> None:
@@ -77,6 +85,7 @@ def test_a_selection_leaves_out_what_is_not_wanted() -> None:
     assert payloads(Selection(kinds=frozenset())) == b""
     times = Selection(start=WALL + 1, end=WALL + 3)
     assert [batch.payloads for batch in block.batches(times)] == [[b"2"], [b"3"]]
+    assert [run.payloads for run in block.runs(times)] == [[b"2"], [b"3"]]
 
 
 def test_kinds_of_a_later_version_are_numbers_and_no_batches() -> None:
@@ -90,6 +99,7 @@ def test_kinds_of_a_later_version_are_numbers_and_no_batches() -> None:
     block = Block(*recompress(head, content, 2))
     assert [message.kind for message in block.messages(EVERYTHING)] == [99, Kind.MESSAGE]
     assert [batch.payloads for batch in block.batches(EVERYTHING)] == [[b"y"]]
+    assert [run.payloads for run in block.runs(EVERYTHING)] == [[b"y"]]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand, record, three_blocks
 from wsproxy.errors import ConfigError, DamagedRecording, RecordingError
-from wsproxy.model import Batch, Kind, StreamKey
-from wsproxy.recording.part import Part
+from wsproxy.model import Batch, ConnectionInfo, Kind, StreamKey
+from wsproxy.recording.decode import Block
+from wsproxy.recording.part import Part, Place
 from wsproxy.recording.reader import Recording
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.summary import StreamInfo
+from wsproxy.recording.writer import Writer
 
 RECORDS = expand([batch for block in three_blocks() for batch in block])
 TRAFFIC = Path(__file__).parents[3] / "shared" / "traffic" / "streams"
@@ -52,6 +55,9 @@ def test_any_batches_are_read_as_they_were_written(blocks: list[list[Batch]], ki
         written = expand([batch for block in blocks for batch in block])
         assert list(recording.messages(kinds=None)) == written
         assert expand(recording.batches()) == written
+        runs = recording.runs()
+        assert runs is not None
+        assert [p for run in runs for p in run.payloads] == [m.payload for m in written]
         counted = {key: info.messages for key, info in recording.streams.items()}
         named = [
             (StreamKey(message.venue, name), message.kind)
@@ -350,6 +356,7 @@ def test_connections_of_several_recordings_do_not_collide(tmp_path: Path) -> Non
         if message.connection:
             assert recording.connections[message.connection].venue == message.venue
     assert {batch.connection for batch in recording.batches()} == {0, 1, 300, 301, 600}
+    assert recording.runs() is None, "they have to be merged moment by moment"
     assert {number for block in recording.blocks() for number in block.connection.tolist()} == {
         1,
         300,
@@ -419,3 +426,43 @@ def test_a_later_recording_that_has_a_gap_ends_what_an_earlier_one_knew(tmp_path
 def test_states_are_the_venues(path: Path) -> None:
     with pytest.raises(RecordingError, match=r"open .* with wsproxy\.open"):
         open_recording(path).state_at("+1s")
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+@pytest.mark.parametrize("killed", [False, True])
+def test_attachments_are_found_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_apart: bool, killed: bool
+) -> None:
+    """Some stand on a connection of HTTP, some among messages, as other recorders have them."""
+
+    def attached(at: int, connection: int) -> Batch:
+        time = WALL + at * 10**9
+        return Batch(Kind.ATTACHMENT, connection, time, at, [b"%d" % at], None, [()])
+
+    places = (4, 4) if is_apart else (4, 1)
+    with Writer.create(tmp_path / "r", venues=["x"], wall_ns=WALL, mono_ns=0) as writer:
+        writer.add_connection(ConnectionInfo(1, "x", "wss://x"))
+        writer.add_connection(ConnectionInfo(4, "x", "https://x"))
+        for at in range(20):
+            writer.write([one(at * 10**9, b"m")])
+        for at, connection in zip((20, 21), places, strict=True):
+            writer.write([attached(at, connection)])
+        size = writer.bytes_written
+    if killed:
+        os.truncate(writer.path, size)
+    recording = open_recording([tmp_path / "r", tmp_path / "r"])
+    assert recording.info.records == 44
+    loaded: list[int] = []
+    load = Part.load
+
+    def counting(part: Part, place: Place) -> Block | None:
+        loaded.append(place.offset)
+        return load(part, place)
+
+    monkeypatch.setattr(Part, "load", counting)
+    found = [(m.payload, m.connection) for m in recording.attachments()]
+    last = places[1]
+    assert found == [(b"20", 4), (b"21", last), (b"20", 8), (b"21", 4 + last)]
+    assert (len(loaded) < 10) == (is_apart and not killed)
+    there = [m.payload for m in recording.attachments(WALL + 21 * 10**9)]
+    assert there == [b"21", b"21"]

@@ -52,6 +52,15 @@ def test_an_offset_of_one_recording_moves_its_time(tmp_path: Path) -> None:
     assert batch.wall_ns == WALL_NS + SECOND
 
 
+def test_one_recording_as_it_is_can_be_had_in_runs(tmp_path: Path) -> None:
+    one = make_recording(tmp_path / "1", (0, "a 0", A), (1, "a 1", A), (3, "a 3", A))
+    runs = programme(one).runs(WALL_NS + SECOND, WALL_NS + 3 * SECOND)
+    assert runs is not None
+    assert [run.payloads for run in runs] == [[b"a 1"]]
+    assert programme(one, offsets_ns=(SECOND,)).runs() is None
+    assert programme(one, one).runs() is None
+
+
 def test_states_are_those_of_the_moment(tmp_path: Path) -> None:
     one = make_recording(tmp_path / "1", *((at, f"book {at}", BOOK) for at in range(4)))
     two = make_recording(tmp_path / "2", (10, "book2 7", ("book2",)))
@@ -91,3 +100,23 @@ def test_a_programme_of_nothing(tmp_path: Path) -> None:
     assert (found.first, found.last, found.venues) == (0, 0, [])
     assert list(found.batches()) == []
     assert found.states(5) == {}
+
+
+def test_messages_of_a_stream_and_what_was_attached(tmp_path: Path) -> None:
+    one = make_recording(tmp_path / "1", (0, "a 0", A), (1, "b 1", ("b",)), (2, "a 2", A))
+    attached = (3602, b"x", (), Kind.ATTACHMENT)
+    two = make_recording(tmp_path / "2", (3601, "a 1", A), attached)
+    both = programme(one, two, offsets_ns=(0, -3600 * SECOND))
+    a = StreamKey("fake", "a")
+    assert [(m.payload, m.connection) for m in both.messages(a)] == [
+        (b"a 0", 1),
+        (b"a 1", 2),
+        (b"a 2", 1),
+    ]
+    some = both.messages(a, WALL_NS + SECOND, WALL_NS + 2 * SECOND)
+    assert [(m.payload, m.time - WALL_NS) for m in some] == [(b"a 1", SECOND)]
+    assert list(both.messages(StreamKey("fake", "c"))) == []
+    found = [(m.payload, m.connection, m.time - WALL_NS) for m in both.attachments()]
+    assert found == [(b"x", 2, 2 * SECOND)]
+    assert len(list(both.attachments(WALL_NS + 2 * SECOND))) == 1
+    assert list(both.attachments(WALL_NS + 3 * SECOND)) == []

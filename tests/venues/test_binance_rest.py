@@ -54,3 +54,25 @@ def test_a_snapshot_has_a_number(body: bytes, number: int | None) -> None:
 )
 def test_the_venue_tells_its_time(body: bytes, time_ns: int | None) -> None:
     assert REST.time_ns(body) == time_ns
+
+
+@pytest.mark.parametrize(
+    ("url", "concerns"),
+    [
+        ("https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000", True),
+        ("https://www.binance.com/api/v1/depth?limit=1000&symbol=btcusdt", True),
+        ("https://api.binance.com/api/v3/depth?symbol=ETHUSDT&limit=1000", False),
+        ("https://api.binance.com/api/v3/exchangeInfo", None),
+        ("REST depth snapshot (url not recorded)", None),
+        ("http://[", None),
+        ("", None),
+    ],
+)
+def test_the_url_tells_the_market(url: str, concerns: bool | None) -> None:
+    assert REST.concerns(url, "btcusdt@depth@100ms" + MICROSECONDS) is concerns
+
+
+def test_a_snapshot_is_a_book() -> None:
+    body = '{"lastUpdateId":3,"bids":[],"asks":[["1","1"]]}'
+    book = REST.book(body.encode())
+    assert (book.number, book.text(1)) == (3, body)

@@ -197,3 +197,44 @@ async def test_a_body_that_is_refused(chunks: list[bytes], status: int) -> None:
     with pytest.raises(Refusal) as refusal:
         await body(*chunks)
     assert refusal.value.status == status
+
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "stays"),
+    [
+        (GET % b"", True),
+        (GET.replace(b"GET", b"HEAD") % b"", True),
+        (GET % b"Connection: close\r\n", False),
+        (GET.replace(b"1.1", b"1.0") % b"", False),
+        (POST % 3, False),
+        (POST % 3 + b"123", False),
+    ],
+)
+async def test_a_client_that_stays_may_ask_again(head: bytes, stays: bool) -> None:
+    peer, ours = trio.testing.memory_stream_pair()
+    exchange = Exchange(ours, 1000)
+    await peer.send_all(head + (UPGRADE if stays else b""))
+    await peer.send_eof()
+    assert await exchange.request() is not None
+    assert await exchange.answer(200, "{}", [("Allow", "GET")], stays=True) is stays
+    received = bytes(await peer.receive_some(1000))
+    assert (b"connection: close" in received.lower()) is not stays
+    assert b"\r\nAllow: GET\r\n" in received
+    if stays:
+        again = await exchange.request()
+        assert again is not None
+        assert (again.head, again.behind) == (UPGRADE, b"")
+
+
+async def test_what_is_wrong_behind_the_head_is_no_reason_to_stay() -> None:
+    peer, ours = trio.testing.memory_stream_pair()
+    exchange = Exchange(ours, 1000)
+    await peer.send_all(GET % b"Transfer-Encoding: chunked\r\n" + b"nonsense\r\n")
+    await exchange.request()
+    with pytest.raises(Refusal):
+        await exchange.answer(200, "{}", stays=True)
+    await peer.send_eof()
+    assert not await exchange.answer(400, "No.")

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import accumulate, compress, count, islice, repeat, starmap
+from itertools import accumulate, compress, count, islice, pairwise, repeat, starmap
 from operator import add, ne
 from typing import TypeVar
 from zlib import crc32
@@ -18,7 +18,7 @@ from zlib import crc32
 import cbor2
 import zstandard
 
-from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, Message, StreamKey
+from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, Message, Run, StreamKey
 from wsproxy.recording.columns import BYTES, SIGNED, distinct, is_constant, unpack
 from wsproxy.recording.encode import PAYLOAD
 from wsproxy.recording.frames import BlockHead
@@ -48,6 +48,7 @@ class Selection:
     streams: frozenset[StreamKey] | None = None
     start: int | None = None
     end: int | None = None
+    connections: frozenset[int] | None = None
 
     def overlaps(self, head: BlockHead) -> bool:
         """Whether the block has records of the wanted time."""
@@ -173,6 +174,8 @@ class Block:
             numbers = {number for number, key in self.streams.items() if key in wanted}
             of_set = [not numbers.isdisjoint(members) for members in self.sets]
             tests.append(map(of_set.__getitem__, self.stream))
+        if selection.connections is not None:
+            tests.append(map(selection.connections.__contains__, self.connection))
         if selection.start is not None and self.head.earliest < selection.start:
             tests.append(map(selection.start.__le__, self._walls()))
         if selection.end is not None and self.head.latest >= selection.end:
@@ -182,10 +185,8 @@ class Block:
     def batches(self, selection: Selection) -> Iterator[Batch]:
         """The runs of one kind, connection and time; of the selection, only the times count."""
         keys = list(zip(self.kind, self.connection, self._walls(), self._monos(), strict=True))
-        inner = compress(count(1), map(ne, keys, islice(keys, 1, None)))
-        starts = [0, *inner]
         payloads = self._payloads()
-        for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+        for start, end in _stretches(keys):
             kind, connection, wall, mono = keys[start]
             run = list(islice(payloads, end - start))
             known = _KNOWN.get(kind)
@@ -205,6 +206,25 @@ class Block:
                 list(map(self._names.__getitem__, self.stream[start:end])),
             )
 
+    def runs(self, selection: Selection) -> Iterator[Run]:
+        """The runs of one venue and one known kind; of the selection, only the times count."""
+        chosen = self.chosen(Selection(start=selection.start, end=selection.end))
+
+        def pick(column: Iterable[_T]) -> list[_T]:
+            return list(column if chosen is None else compress(column, chosen))
+
+        kinds, connections, streams = pick(self.kind), pick(self.connection), pick(self.stream)
+        walls, monos, payloads = pick(self._walls()), pick(self._monos()), pick(self._payloads())
+        names = list(map(self._names.__getitem__, streams))
+        venues = {0: ""} | {number: info.venue for number, info in self.connections.items()}
+        for start, end in _stretches(list(zip(kinds, map(venues.get, connections), strict=True))):
+            kind = _KNOWN.get(kinds[start])
+            if kind is not None:
+                here = slice(start, end)
+                yield Run(
+                    kind, connections[here], walls[here], monos[here], payloads[here], names[here]
+                )
+
     def spans(self) -> dict[int, tuple[int, int]]:
         """The times of the first and the last message of each stream that has one."""
         spans: dict[int, tuple[int, int]] = {}
@@ -218,6 +238,12 @@ class Block:
 def renumbered(connections: Iterable[ConnectionInfo], shift: int) -> list[ConnectionInfo]:
     """These connections, with numbers that are larger by so much."""
     return [info._replace(number=info.number + shift) for info in connections]
+
+
+def _stretches(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """Where a key begins to repeat, and where it ends."""
+    changes = compress(count(1), map(ne, keys, islice(keys, 1, None)))
+    return pairwise([*([0] if keys else []), *changes, len(keys)])
 
 
 def _sums(changes: Iterable[int], start: int) -> Iterator[int]:

@@ -52,16 +52,20 @@ def gap(
     *,
     last: int | None = None,
     first: int | None = None,
+    until_ns: int | None = None,
 ) -> bytes:
     """Messages of these streams may be missing between ``since_ns`` and the record's own time.
 
-    ``since_ns`` is wall clock; ``missed`` is how many messages, if that is known; ``last`` and
-    ``first`` are the venue's sequence numbers before and behind the gap, where it has them. No
-    streams means all streams of the record's connection or, without one, of the recording.
+    Or ``until_ns``, where that is given. Both are wall clock; ``missed`` is how many messages, if
+    that is known; ``last`` and ``first`` are the venue's sequence numbers before and behind the
+    gap, where it has them. No streams means all streams of the record's connection or, without
+    one, of the recording.
     """
     fields = {"streams": list(streams), "why": why, "since": since_ns, "missed": missed}
     if last is not None and first is not None:
         fields |= {"last": last, "first": first}
+    if until_ns is not None:
+        fields["until"] = until_ns
     return cbor2.dumps(fields)
 
 

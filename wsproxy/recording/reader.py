@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from wsproxy.errors import DamagedRecording, RecordingError
-from wsproxy.model import Batch, ConnectionInfo, Kind, Message, StreamKey
+from wsproxy.model import Batch, ConnectionInfo, Kind, Message, Run, StreamKey
 from wsproxy.recording.decode import Block, Selection
 from wsproxy.recording.heap import keep_buffers
 from wsproxy.recording.source import Source
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wsproxy.recording.blocks import Columns
 
 _T = TypeVar("_T")
+_HTTP = ("http://", "https://")
 
 Streams = StreamKey | str | Iterable[StreamKey | str]
 """One stream or several; text is ``venue:name``, or a name alone, at whichever venue."""
@@ -159,6 +160,27 @@ class Recording:
         selection = self._selection(streams, start, end, kinds)
         return self._merged(selection, Block.messages, key=attrgetter("time", "seq"))
 
+    def attachments(self, at: int | None = None) -> Iterator[Message]:
+        """The records of kind ATTACHMENT, or those of one time (wall clock, ns), in no order.
+
+        `record` keeps what it fetches on connections of its own: then few blocks are read.
+        """
+        kinds, end = frozenset({Kind.ATTACHMENT}), None if at is None else at + 1
+        for source in self._sources:
+            infos = source.connections.values()
+            apart = frozenset(i.number for i in infos if i.url.startswith(_HTTP))
+            others = frozenset(i.number for i in infos) - apart
+            counted = source.summary.kinds
+            left = None if counted is None or at is not None else counted[Kind.ATTACHMENT]
+            for connections in (apart, others):
+                if left == 0:
+                    break
+                selection = Selection(kinds, start=at, end=end, connections=connections)
+                for block in source.blocks(selection):
+                    for message in block.messages(selection):
+                        left = None if left is None else left - 1
+                        yield message
+
     def batches(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[Batch]:
         """Records of every kind known, together where they arrived together.
 
@@ -167,6 +189,16 @@ class Recording:
         """
         selection = self._selection(None, start, end, None)
         return self._merged(selection, Block.batches, key=attrgetter("wall_ns"))
+
+    def runs(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[Run] | None:
+        """Records of every kind known, as long as kind and venue stay the same; within a block.
+
+        None where several recordings have to be merged; ``start`` and ``end`` as with ``messages``.
+        """
+        if len(self._sources) > 1:
+            return None
+        selection = self._selection(None, start, end, None)
+        return self._merged(selection, Block.runs, key=attrgetter("walls"))
 
     def blocks(
         self,
@@ -275,7 +307,9 @@ class Recording:
     def _moment(self, value: Moment) -> int:
         is_absolute = isinstance(value, int | datetime)
         first = None if is_absolute else reduce(earlier, [s.summary.first for s in self._sources])
-        return moment(value, first or 0)
+        is_back = isinstance(value, str) and value.lstrip().startswith("-")
+        last = reduce(later, [s.summary.last for s in self._sources]) if is_back else None
+        return moment(value, first or 0, last)
 
     def resolve(self, streams: Streams) -> frozenset[StreamKey]:
         """The keys of these streams; raises RecordingError if one does not occur."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property, reduce
 from heapq import merge
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import attrgetter, or_
 
-from wsproxy.model import Batch, ConnectionInfo, Kind, StreamKey
+from msgspec.structs import replace
+
+from wsproxy.model import Batch, ConnectionInfo, Kind, Message, Run, StreamKey
 from wsproxy.recording.events import read_event
 from wsproxy.recording.reader import Recording
 
@@ -64,6 +66,23 @@ class Programme:
             return self._tracks[0].recording.batches(start, end)
         lanes = [track.batches(start, end) for track in self._tracks]
         return merge(*lanes, key=attrgetter("wall_ns"))
+
+    def runs(self, start: int | None = None, end: int | None = None) -> Iterator[Run] | None:
+        """The same records, many at once; None where that cannot be had."""
+        if len(self._tracks) > 1 or self._tracks[0].offset_ns:
+            return None
+        return self._tracks[0].recording.runs(start, end)
+
+    def messages(
+        self, stream: StreamKey, start: int | None = None, end: int | None = None
+    ) -> Iterator[Message]:
+        """The messages of one stream; start ≤ time < end, wall clock, ns."""
+        lanes = [track.messages(stream, start, end) for track in self._tracks]
+        return lanes[0] if len(lanes) == 1 else merge(*lanes, key=attrgetter("time"))
+
+    def attachments(self, at: int | None = None) -> Iterator[Message]:
+        """The answers of REST interfaces, or those of one time (wall clock, ns), in no order."""
+        return chain.from_iterable(track.attachments(at) for track in self._tracks)
 
     def states(self, time: int) -> dict[StreamKey, bytes]:
         """What a client that joins at this time has to be told first, by stream.
@@ -136,6 +155,24 @@ class _Track:
             if batch.connection:
                 batch.connection += base
             yield batch
+
+    def messages(self, stream: StreamKey, start: int | None, end: int | None) -> Iterator[Message]:
+        if stream not in self.recording.streams:
+            return iter(())
+        offset_ns = self.offset_ns
+        recorded = self.recording.messages(
+            stream,
+            None if start is None else start - offset_ns,
+            None if end is None else end - offset_ns,
+        )
+        return map(self._moved, recorded) if offset_ns or self.base else recorded
+
+    def attachments(self, at: int | None) -> Iterator[Message]:
+        return map(self._moved, self.recording.attachments(at and at - self.offset_ns))
+
+    def _moved(self, record: Message) -> Message:
+        number = record.connection and record.connection + self.base
+        return replace(record, time=record.time + self.offset_ns, connection=number)
 
     @cached_property
     def _mono_shift(self) -> int:

@@ -7,7 +7,7 @@ hub. Streams are named by text in the venue's own words (``btcusdt@trade``,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -160,6 +160,9 @@ class State(Protocol):
     def feed(self, payload: bytes) -> None:
         """Take in one message of the stream, as it came from the venue."""
 
+    def settle(self) -> bool:
+        """Do a little (a few ms) of what ``snapshot`` would have to do; whether there is more."""
+
     def snapshot(self) -> Body | None:
         """The stream's state now, spelled as the venue spells it; None if nothing is known."""
 
@@ -179,8 +182,50 @@ class RestRequest(NamedTuple):
     """What it counts against ``Profile.rest_weight``."""
 
 
+class RestAnswer(NamedTuple):
+    """HTTP status and body; what begins as JSON is sent as such."""
+
+    status: int
+    text: str
+
+
+class Book(Protocol):
+    """A book that begins with a snapshot and goes on with a stream of differences. Pure."""
+
+    @property
+    def number(self) -> int:
+        """The last number (see ``Span``) that it holds."""
+
+    def feed(self, payload: bytes) -> None:
+        """Take in the message that holds the next number; ValueError if it is no difference."""
+
+    def text(self, levels: int) -> str:
+        """The body of a snapshot, now, with so many levels of each side."""
+
+
+class Past(Protocol):
+    """What is known at a moment of a replay, for whoever answers REST requests then."""
+
+    @property
+    def wall_ns(self) -> int:
+        """The moment: the time of the last messages that were sent."""
+
+    @property
+    def streams(self) -> Collection[str]:
+        """The venue's streams that the recording holds."""
+
+    def attached(self, path: str) -> bytes | None:
+        """The recorded answer to this path, which has no query; None if there is none."""
+
+    def book(self, streams: Sequence[str]) -> Book | None:
+        """The book that these streams, each for itself, tell the differences of.
+
+        Messages behind the moment continue it. None where no recorded snapshot fits.
+        """
+
+
 class Rest(Protocol):
-    """What a venue's REST interface adds to a recording of its streams. Pure."""
+    """What a venue's REST interface adds to a recording of its streams, and to a replay. Pure."""
 
     @property
     def once(self) -> tuple[RestRequest, ...]:
@@ -201,6 +246,18 @@ class Rest(Protocol):
 
     def number(self, body: bytes) -> int | None:
         """The last number (see ``Span``) that a snapshot holds; None if it is no snapshot."""
+
+    def concerns(self, url: str, stream: str) -> bool | None:
+        """Whether what came from this URL is of the stream's market; None: it does not say."""
+
+    def book(self, body: bytes) -> Book:
+        """The book that a snapshot states; ValueError if it is none."""
+
+    def answer(self, path: str, query: str, past: Past) -> RestAnswer | None:
+        """What the venue would have answered then to a GET request (raw ``query``).
+
+        None where the path is not one of its REST interface.
+        """
 
 
 class Venue(Protocol):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from wsproxy.venues.base import RestRequest
+from wsproxy.venues.base import Past, RestAnswer, RestRequest
+from wsproxy.venues.binance_answers import INFO, answer, symbol_of
+from wsproxy.venues.binance_book import BinanceBook
 from wsproxy.venues.binance_session import shown
 from wsproxy.venues.jsontext import BAD_JSON
 
@@ -28,9 +30,9 @@ _time = msgspec.json.Decoder(_Time).decode
 
 
 class BinanceRest:
-    """``/api/v3``, as far as a recording needs it."""
+    """``/api/v3``, as far as recordings and replays need it."""
 
-    once = (RestRequest("/api/v3/exchangeInfo", 20),)
+    once = (RestRequest(INFO, 20),)
     time = RestRequest("/api/v3/time", 1)
 
     def time_ns(self, body: bytes) -> int | None:
@@ -55,3 +57,19 @@ class BinanceRest:
             return _snapshot(body).last
         except BAD_JSON:
             return None
+
+    def concerns(self, url: str, stream: str) -> bool | None:
+        """By the parameter ``symbol``."""
+        try:
+            symbols = parse_qs(urlsplit(url).query).get("symbol")
+        except ValueError:
+            return None
+        return None if symbols is None else symbols[0].upper() == symbol_of(stream)
+
+    def book(self, body: bytes) -> BinanceBook:
+        """A book from ``lastUpdateId``, ``bids`` and ``asks``."""
+        return BinanceBook(body)
+
+    def answer(self, path: str, query: str, past: Past) -> RestAnswer | None:
+        """Everything below ``/api/``."""
+        return answer(path, query, past)

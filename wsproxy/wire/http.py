@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from http.client import responses
 from typing import NamedTuple
@@ -60,8 +61,22 @@ class Request(NamedTuple):
         return next((value for key, value in self.headers if key == name), None)
 
 
+class Answer(NamedTuple):
+    """What a request gets: HTTP status, text, and headers beside those of every answer."""
+
+    status: int
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+async def upgrade_required(request: Request) -> Answer:
+    """Answer any request that asks for no WebSocket."""
+    await trio.lowlevel.checkpoint()
+    return Answer(UPGRADE_REQUIRED, "Connect to this address with a WebSocket.\n")
+
+
 class Exchange:
-    """One request and at most one answer on a stream, which is not closed here."""
+    """Requests and their answers on a stream, which is not closed here."""
 
     def __init__(self, stream: trio.abc.HalfCloseableStream, max_header_bytes: int) -> None:
         self._stream = stream
@@ -74,7 +89,7 @@ class Exchange:
 
         Raises Refusal: 400 for what is not HTTP, 431 for a head of more than ``max_header_bytes``.
         """
-        received = bytearray()
+        received = bytearray(self._http.trailing_data[0])
         while not isinstance(event := self._next_event(), h11.Request):
             data = await self._receive(self._max + 1 - len(received))
             if not data:
@@ -121,29 +136,50 @@ class Exchange:
             self._http.receive_data(data)
         return data
 
-    async def answer(self, status: int, text: str) -> None:
-        """Send a whole answer, and wait until the client has closed.
+    async def answer(
+        self,
+        status: int,
+        text: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        stays: bool = False,
+    ) -> bool:
+        """Send a whole answer, and wait until the client has closed; returns False.
 
-        A client that has left is no error.
+        If the client ``stays``, does not itself want to go and sent no body, it returns True at
+        once: ``request`` reads what comes next. A client that has left is no error.
+
+        Raises Refusal: 400 for what is not HTTP behind the head of the request.
         """
+        stays = stays and isinstance(self._next_event(), h11.EndOfMessage)
         body = text.encode()
         is_json = text.startswith(("{", "["))
-        headers = [
+        all_headers = [
             ("Content-Type", "application/json" if is_json else "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
-            ("Connection", "close"),
+            *headers,
         ]
         if status == UPGRADE_REQUIRED:
-            headers[-1] = ("Connection", "upgrade, close")
-            headers += [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+            all_headers += [
+                ("Connection", "upgrade, close"),
+                ("Upgrade", "websocket"),
+                ("Sec-WebSocket-Version", "13"),
+            ]
+        elif not stays:
+            all_headers.append(("Connection", "close"))
         http = self._http
         response = h11.Response(
-            status_code=status, headers=headers, reason=responses.get(status, "").encode()
+            status_code=status, headers=all_headers, reason=responses.get(status, "").encode()
         )
         data = http.send(response) or b""
         if self._method != "HEAD":
             data += http.send(h11.Data(data=body)) or b""
+        http.send(h11.EndOfMessage())
         with suppress(trio.BrokenResourceError):
             await self._stream.send_all(data)
+            if stays and http.our_state is h11.DONE:
+                http.start_next_cycle()
+                return True
             await self._stream.send_eof()
         await discard(self._stream)
+        return False
