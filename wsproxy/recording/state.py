@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from wsproxy.model import Kind, Message, StreamKey
-from wsproxy.recording.decode import Selection
+from wsproxy.recording.decode import Block, Selection
 from wsproxy.recording.part import Part, Place
 from wsproxy.recording.source import Source
 
@@ -66,19 +66,27 @@ def _last_keyframes(
 ) -> dict[StreamKey, Message]:
     """The last keyframe of each of these streams before this time, where there is one."""
     found: dict[StreamKey, Message] = {}
+    missing = frozenset(streams)
+    if not missing:
+        return found
+    for block in _blocks_backwards(source, time):
+        found |= {
+            StreamKey(message.venue, name): message
+            for message in block.messages(Selection(_KEYFRAMES, missing, end=time))
+            for name in message.streams
+        }
+        missing -= found.keys()
+        if not missing:
+            break
+    return found
+
+
+def _blocks_backwards(source: Source, time: int) -> Iterator[Block]:
     for part in source.parts_backwards():
         for place in _places_backwards(part, time):
-            missing = frozenset(key for key in streams if key not in found)
-            if not missing:
-                return found
             block = part.load(place)
             if block is not None:
-                found |= {
-                    StreamKey(message.venue, name): message
-                    for message in block.messages(Selection(_KEYFRAMES, missing, end=time))
-                    for name in message.streams
-                }
-    return found
+                yield block
 
 
 def _places_backwards(part: Part, time: int) -> Iterator[Place]:

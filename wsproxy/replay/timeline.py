@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import accumulate, compress, islice, takewhile
+from typing import NamedTuple, TypeVar
 
-from wsproxy.model import Batch, Kind
+from wsproxy.model import Batch, Kind, Run
+
+_T = TypeVar("_T")
 
 PLAYED = frozenset({Kind.MESSAGE, Kind.GAP})
 FAITHFUL = PLAYED | {Kind.ACKNOWLEDGED, Kind.CLOSED}
@@ -13,7 +17,10 @@ FAITHFUL = PLAYED | {Kind.ACKNOWLEDGED, Kind.CLOSED}
 
 
 class Due(NamedTuple):
-    """Records that are due together, at this position of the timeline: ns since its first."""
+    """Records that are due together, at this position of the timeline: ns since its first.
+
+    Of a stretch they are those of its last record.
+    """
 
     position: int
     batch: Batch
@@ -41,6 +48,86 @@ def timeline(
             last_ns = batch.mono_ns
             position += passed if max_idle_ns is None else min(passed, max_idle_ns)
         yield Due(position, batch)
+
+
+class Stretches:
+    """The same timeline of one recording, of which many moments can be taken at once.
+
+    The batches of a stretch belong to one kind and one venue.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs = iter(runs)
+        self._run = Run(Kind.MESSAGE, (), (), (), [], [])
+        self._ends: list[int] = []
+        """Of each record, the bytes of the run up to its end."""
+        self._at = 0
+        self._first_ns: int | None = None
+        self._position = 0
+
+    def next(self, most_bytes: int = 0) -> Due | None:
+        """What is due next: at one moment, or a stretch of about so many bytes; None at the end."""
+        if self._at == len(self._ends) and not self._turn():
+            return None
+        run, at = self._run, self._at
+        end = self._behind_moment() if not most_bytes else self._behind(most_bytes)
+        last = end - 1
+        passed = max(run.monos[at:end]) - (self._first_ns or 0)
+        self._at, self._position = end, max(self._position, passed)
+        batch = Batch(
+            run.kind,
+            run.connections[at],
+            run.walls[last],
+            run.monos[last],
+            run.payloads[at:end],
+            None,
+            run.streams[at:end],
+        )
+        return Due(self._position, batch)
+
+    def _turn(self) -> bool:
+        """Whether there is another run with anything in it that is played."""
+        for run in self._runs:
+            played = _played(run)
+            if played.payloads:
+                self._run, self._at = played, 0
+                self._ends = list(accumulate(map(len, played.payloads)))
+                if self._first_ns is None:
+                    self._first_ns = played.monos[0]
+                return True
+        return False
+
+    def _behind(self, most_bytes: int) -> int:
+        at = self._at
+        before = self._ends[at - 1] if at else 0
+        return max(at + 1, bisect_right(self._ends, before + most_bytes))
+
+    def _behind_moment(self) -> int:
+        run, at = self._run, self._at
+        moment = run.connections[at], run.walls[at], run.monos[at]
+        columns = (islice(column, at, None) for column in (run.connections, run.walls, run.monos))
+        return at + sum(1 for _ in takewhile(moment.__eq__, zip(*columns, strict=True)))
+
+
+def _played(run: Run) -> Run:
+    """Only what concerns a venue's stream."""
+    if run.kind not in PLAYED:
+        return Run(run.kind, (), (), (), [], [])
+    if all(run.streams) and all(run.connections):
+        return run
+    wanted = list(map(all, zip(run.connections, run.streams, strict=True)))
+
+    def pick(column: Iterable[_T]) -> list[_T]:
+        return list(compress(column, wanted))
+
+    return Run(
+        run.kind,
+        pick(run.connections),
+        pick(run.walls),
+        pick(run.monos),
+        pick(run.payloads),
+        pick(run.streams),
+    )
 
 
 def with_streams(batch: Batch, kinds: frozenset[Kind]) -> Batch | None:
