@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 Side = Literal["peer", "us", "network"]
@@ -68,3 +70,25 @@ class ConnectionEnded(WsproxyError):
         self.code = code
         self.reason = reason
         self.by = by
+
+
+def first_of(error: BaseException) -> WsproxyError | None:
+    """The first of wsproxy's own errors; None if there is any other in the group."""
+    if isinstance(error, WsproxyError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [first_of(one) for one in error.exceptions]
+        return None if None in found else found[0]
+    return None
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise wsproxy's own error instead of a group that holds nothing else."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found = first_of(group)
+        if found is None:
+            raise
+        raise found from None
