@@ -36,8 +36,8 @@ class Target(NamedTuple):
 class _Part:
     """A part with holes."""
 
-    def __init__(self, path: Path, number: int, seq: int) -> None:
-        head = PartHead(_IDENTITY, number, seq, ("binance",), "bench", 0, 0, {}).encode()
+    def __init__(self, path: Path, number: int, seq: int, venue: str) -> None:
+        head = PartHead(_IDENTITY, number, seq, (venue,), "bench", 0, 0, {}).encode()
         self._file = path.open("xb")
         self._file.write(head)
         self._index = IndexBuilder(len(head))
@@ -68,10 +68,13 @@ def make(
     size: int,
     part_bytes: int,
     targets: int,
+    lead_in: bool = False,
 ) -> list[Target]:
     """Make a recording of so many bytes; the places in it to which one can seek.
 
-    ``blocks`` are the sample, ascending in time: the batches of each block.
+    ``blocks`` are the sample, ascending in time: the batches of each block. With ``lead_in``
+    everything is there that comes before a target in its repetition of the sample, and the first
+    repetition.
     """
     directory.mkdir()
     encoder = BlockEncoder(_IDENTITY)
@@ -79,7 +82,16 @@ def make(
     encoded = [encoder.encode(block, 0) for block in blocks]
     period = encoded[-1].head.latest - encoded[0].head.earliest + 1_000_000
     in_all = size // (sum(len(block.data) for block in encoded) // len(blocks))
-    wanted = set(Random(1).sample(range(in_all), targets))
+    candidates: Sequence[int] = range(in_all)
+    wanted: set[int] = set()
+    if lead_in:
+        candidates = [number for number in candidates if number % len(blocks)]
+        wanted.update(range(len(blocks)))
+    chosen = set(Random(1).sample(candidates, targets))
+    wanted |= chosen
+    if lead_in:
+        for target in chosen:
+            wanted.update(range(target - target % len(blocks), target))
     found = []
     seq = 0
     numbers = count(1)
@@ -89,13 +101,14 @@ def make(
             if part is not None:
                 part.close(encoder)
             index = next(numbers)
-            part = _Part(directory / f"{index:06}.wsr.zst", index, seq)
+            part = _Part(directory / f"{index:06}.wsr.zst", index, seq, connection.venue)
         shift = number // len(blocks) * period
         block = blocks[number % len(blocks)]
         if number in wanted:
             real = encoder.encode([_shifted(batch, shift) for batch in block], seq)
             part.add(real, hole=False)
-            found.append(Target(block[0].wall_ns + shift, block[0].payloads[0]))
+            if number in chosen:
+                found.append(Target(block[0].wall_ns + shift, block[0].payloads[0]))
         else:
             part.add(_moved(encoded[number % len(blocks)], shift, seq), hole=True)
         seq += encoded[number % len(blocks)].head.count
