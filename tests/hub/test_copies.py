@@ -19,6 +19,12 @@ def span(first: int, last: int | None = None) -> Message:
     return Message(1, b"", Span(first, last, gapless=True), last, 0)
 
 
+def test_what_came_much_later_is_no_copy() -> None:
+    held = [same("x", ns=9 * SECOND), same("y", ns=10 * SECOND)]
+    assert copies_held(held, same("y", ns=7 * SECOND)) == 2
+    assert copies_held(held, same("y", ns=6 * SECOND)) is None
+
+
 def test_a_line_brings_each_copy_that_it_owes_once() -> None:
     history = History(keep=False)
     history.add(same("x", ns=5), (2, 3))

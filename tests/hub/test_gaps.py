@@ -63,6 +63,21 @@ def test_a_jump_is_news_and_an_ended_hole_is_none() -> None:
     assert len(gaps.take()) == 2
 
 
+@pytest.mark.parametrize(("stream", "after"), [("seq", 9), ("a", 2)])
+def test_a_gap_may_have_ended_before_it_is_reported(stream: str, after: int) -> None:
+    gaps = watched(stream, 1)
+    gaps.lost([stream], Hole(1, "lost", 5, until_ns=8))
+    gaps.live([stream])
+    watched(stream, after, gaps=gaps)
+    assert [gap.until_ns for gap in gaps.take()] == [8]
+
+
+def test_what_is_passed_over_is_not_reported() -> None:
+    gaps = watched("seq", 1, 4)
+    gaps.pass_over()
+    assert gaps.take() == gaps.take_jumps() == []
+
+
 def test_streams_of_one_hole_are_one_gap() -> None:
     gaps = Gaps(FakeVenue())
     gaps.lost(["a", "b"], HOLE)
@@ -100,7 +115,7 @@ def test_a_gap_is_noted_when_its_end_is_known() -> None:
     play.closed(1)
     assert [note for note in play.notes if "GAP" in note] == []
     assert play.hub.gaps == 2  # they go on
-    play.drive(play.wait(1))
+    play.drive(play.wait(4))
     assert play.notes[-2:] == ["GAP 1 a", "ACKNOWLEDGED 2 a,seq"]
     assert play.venue_says(2, "a 5", "seq 5") == ["c1< a 5", "c1< seq 5"]
     assert play.notes[-1] == "GAP 1 seq"
@@ -111,7 +126,7 @@ def test_a_hole_in_which_nothing_was_is_no_gap() -> None:
     play = live("/seq", close_on_gap=False)
     play.venue_says(1, "seq 1")
     play.closed(1)
-    play.drive(play.wait(1))
+    play.drive(play.wait(4))
     assert play.venue_says(2, "seq 2") == ["c1< seq 2"]
     assert play.hub.gaps == 0
     assert not [note for note in play.notes if "GAP" in note]
@@ -131,7 +146,7 @@ def test_a_connection_that_lost_messages_is_replaced() -> None:
     assert play.venue_says(1, "a 1 %1", "book =1 %2") == ["c1< a 1 %1", "c1< book =1 %2"]
     assert play.venue_says(1, "!notice x") == ["c1< !notice x"]  # has no number
     lines = play.venue_says(1, "a 3 %4")
-    assert lines == ["c1< a 3 %4", "kick c1 1012", "close 1"]
+    assert lines == ["kick c1 1012", "close 1"]
     assert "lost messages: message 3 was due and 4 came" in play.kicks[0]
     assert play.venue_says(1, "a 4 %7") == []  # said once
     play.join(2, "/book")
@@ -139,6 +154,29 @@ def test_a_connection_that_lost_messages_is_replaced() -> None:
     assert play.drive(play.wait(2)) == []
     assert play.venue_says(2, "book =7 %1", "book 8 %2") == ["c2< book =7 %1", "c2< book 8 %2"]
     assert {note for note in play.notes if "GAP" in note} == {"GAP 1 a", "GAP 1 book"}
+
+
+def test_a_gap_lasts_until_the_connection_that_lost_messages_is_replaced() -> None:
+    play = live("/book,seq", close_on_gap=False)
+    play.venue_says(1, "book =1 %1", "seq 1 %2")
+    assert play.venue_says(1, "book 5 %6")[-1] == "close 1"
+    for number in (7, 8):  # it takes a while to close
+        assert play.venue_says(1, f"book {number} %{number}", f"seq {number} %{number}") == []
+        assert play.batch.streams == [(), ()]
+    assert play.closed(1, 1000) == []
+    assert not [note for note in play.notes if "GAP" in note]
+    play.drive(play.wait(2))
+    assert play.venue_says(2, "book =9 %1", "seq 9 %2") == ["c1< book =9 %1", "c1< seq 9 %2"]
+    assert [note for note in play.notes if "GAP" in note] == ["GAP 1 book", "GAP 1 seq"]
+
+
+def test_what_follows_a_loss_is_not_delivered_before_another_connection_has_had_its_say() -> None:
+    play = Play(redundancy=lambda stream: 2, close_on_gap=False)
+    play.drive(play.join(1, "/a"))
+    assert play.venue_says(1, "a 1 %1") == ["c1< a 1 %1"]
+    assert play.venue_says(1, "a 3 %3") == ["close 1"]
+    assert play.venue_says(2, "a 1 %1", "a 2 %2", "a 3 %3") == ["c1< a 2 %2", "c1< a 3 %3"]
+    assert play.hub.gaps == 0
 
 
 def test_a_redundant_connection_that_lost_messages_costs_nothing() -> None:

@@ -10,6 +10,7 @@ def test_a_catalogue_has_what_was_recorded_and_nothing_else() -> None:
     catalogue = Catalogue(frozenset({"a"}))
     assert catalogue.want("a", NOW) is True
     assert catalogue.want("b", NOW) == Refusal("stream b is not in this recording")
+    assert catalogue.lacking == {"b": "stream b is not in this recording"}
     catalogue.release("a", NOW)
     assert catalogue.want("a", NOW) is True
 

@@ -99,6 +99,16 @@ def test_connections_are_raised_in_records_and_tables(tmp_path: Path) -> None:
     assert [info.url for info in source.connections.values()] == [c.url for c in CONNECTIONS]
 
 
+def test_blocks_of_other_connections_are_left_out(tmp_path: Path) -> None:
+    source = Source(record(tmp_path / "r", three_blocks()), skip_damage=False)
+    source.first_connection = 1000
+    wanted = Selection(connections=frozenset({1002}))
+    blocks = list(source.blocks(wanted))
+    read = [message for block in blocks for message in block.messages(wanted)]
+    assert {message.connection for message in read} == {1002}
+    assert 0 < len(blocks) < 3
+
+
 def test_parts_backwards_are_the_parts(tmp_path: Path) -> None:
     path = record(tmp_path / "r", three_blocks())
     path.rename(path.with_name("000002.wsr.zst"))

@@ -43,6 +43,13 @@ def test_a_moment_is_understood(value: Moment, expected: int) -> None:
     assert moment(value, FIRST) == expected
 
 
+def test_what_is_counted_back_from_the_end() -> None:
+    assert moment("-1.5s", FIRST, AT) == AT - 1_500_000_000
+    assert moment("-10m", FIRST, AT) == AT - 600 * 10**9
+    with pytest.raises(ConfigError, match="is not a time"):
+        moment("-1s", FIRST)
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "noon", "1.5", "+", "+1", "+1d", "-1s", "12345", "2024-13-01", "²" * 16, 1.5, True, None],

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import NamedTuple
 
 from wsproxy.venues.base import Same, Span
+
+LAG_NS = 3_000_000_000
+"""No line lags behind another by more. (What a recording brings has the time that it has there.)"""
 
 _KEPT_NS = 10_000_000_000
 _KEPT_MOST = 4096
@@ -107,7 +111,8 @@ def copies_held(held: Iterable[Message], delivered: Message) -> int | None:
     """
     mark = delivered.mark
     if isinstance(mark, Same):
-        return next((n for n, one in enumerate(held, 1) if one.key == delivered.key), None)
+        near = takewhile(lambda one: one.ns <= delivered.ns + LAG_NS, held)
+        return next((n for n, one in enumerate(near, 1) if one.key == delivered.key), None)
     copies = None
     for before, one in enumerate(held):
         if not isinstance(one.mark, Span):

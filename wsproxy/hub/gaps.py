@@ -20,10 +20,12 @@ class Gap(NamedTuple):
     streams: tuple[str, ...]
     why: str
     since_ns: int
-    """Wall clock. The gap ends when it is reported."""
+    """Wall clock. The gap ends when it is reported, unless ``until_ns`` says when."""
     last: int | None = None
     first: int | None = None
     """Sequence numbers before and behind it, where the venue has them."""
+    until_ns: int | None = None
+    """Where it ended earlier than it is reported."""
 
     @property
     def missed(self) -> int | None:
@@ -37,6 +39,8 @@ class Hole(NamedTuple):
     connection: int
     why: str
     since_ns: int
+    until_ns: int | None = None
+    """When the messages behind it came, where they are here already."""
 
 
 class Gaps:
@@ -76,7 +80,7 @@ class Gaps:
             if stream in self._holes and stream not in self._sequences:
                 ended.setdefault(self._holes.pop(stream), []).append(stream)
         self.found += [
-            Gap(hole.connection, tuple(names), hole.why, hole.since_ns)
+            Gap(hole.connection, tuple(names), hole.why, hole.since_ns, until_ns=hole.until_ns)
             for hole, names in ended.items()
         ]
 
@@ -110,8 +114,13 @@ class Gaps:
             self.jumps.append(gap)
         else:
             since_ns = min(hole.since_ns, since_ns)
-            gap = Gap(hole.connection, (stream,), hole.why, since_ns, last, first)
+            gap = Gap(hole.connection, (stream,), hole.why, since_ns, last, first, hole.until_ns)
         self.found.append(gap)
+
+    def pass_over(self) -> None:
+        """Report nothing of what was found since the last time."""
+        self.found.clear()
+        self.jumps.clear()
 
     def take(self) -> list[Gap]:
         """The complete gaps since the last time."""

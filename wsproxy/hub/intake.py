@@ -56,8 +56,7 @@ class Intake:
         ``len(batch.payloads)`` when all is done.
         """
         if not start:
-            self._aside.clear()
-            self._begin(link, batch)
+            self.begin(link, batch)
         payloads = batch.payloads[start:] if start else batch.payloads
         binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
         if binary >= 0:
@@ -75,7 +74,7 @@ class Intake:
                 route = self._learn(link, key, carried, payload)
                 if route is None:
                     self._spread(batch, payloads[first:done], routes)
-                    batch.streams.append(self._join(link, carried, payload, batch.mono_ns))
+                    batch.streams.append(self.take(link, carried, payload, batch.mono_ns))
                     routes, first = [], done + 1
                     continue
             routes.append(route)
@@ -93,14 +92,14 @@ class Intake:
             reading = self._venue.read(payload, link.endpoint)
         names: tuple[str, ...] = ()
         if isinstance(reading, Data):
-            names = self._join(link, reading.streams, payload, batch.mono_ns)
+            names = self.take(link, reading.streams, payload, batch.mono_ns)
         batch.streams.append(names)
         return reading
 
     def release(self, stream: str, items: Iterable[Item]) -> None:
         """Deliver messages that were held back."""
         for item in items:
-            carried = self._carried(item.payload, self._carriers.of(stream)[0].endpoint)
+            carried = self._carried(item.payload, self._venue.endpoint(stream))
             self._deliver(item.payload, carried or (stream,), (stream,))
             self.released.append((stream, item))
             self._aside.add(stream)
@@ -110,15 +109,23 @@ class Intake:
         self.gaps.forget(stream)
         self._routing.clear(self._shared)
 
-    def _begin(self, link: Link, batch: Batch) -> None:
+    def begin(self, link: Link, batch: Batch) -> None:
+        """A batch came on a link, or was read from a recording."""
+        self._aside.clear()
         self.gaps.wall_ns, self.gaps.connection = batch.wall_ns, batch.connection
         link.messages += len(batch.payloads)
-        link.last_message = Instant(batch.wall_ns, batch.mono_ns)
+        if link.is_recorded:
+            return
         if link.next_sequence is not None or link.unnumbered < _COUNTED_WITHIN:
             self._count(link, batch)
+        if not link.is_torn:
+            link.last_message = Instant(batch.wall_ns, batch.mono_ns)
 
     def _count(self, link: Link, batch: Batch) -> None:
-        """Check the numbers of a connection's messages, where the venue counts them."""
+        """Check the numbers of a connection's messages, where the venue counts them.
+
+        Where some are missing nothing more is taken of it: what follows lies behind a hole.
+        """
         for number in map(self._venue.sequence, batch.payloads):
             if number is None:
                 continue
@@ -126,7 +133,8 @@ class Intake:
             link.next_sequence = number + 1
             if due is not None and number != due:
                 self.broken.append((link, f"message {due} was due and {number} came"))
-                self._carriers.distrust(link, batch.mono_ns)
+                link.is_torn = True
+                self._routing.clear(link.routes)
                 return
         if link.next_sequence is None:
             link.unnumbered += len(batch.payloads)
@@ -143,12 +151,12 @@ class Intake:
         self._came(link, carried)
         if any(stream in self._carriers.joins or stream in self._aside for stream in carried):
             return None
-        route = Route(carried, tuple(s for s in carried if link in self._carriers.of(s)))
+        route = Route(carried, tuple(s for s in carried if self._carriers.may_deliver(s, link)))
         if route.streams == carried:  # else the link may come to carry more of them: ask again
             self._routing.remember(link.routes, key, route)
         return route
 
-    def _join(
+    def take(
         self, link: Link, carried: tuple[str, ...], payload: bytes, now_ns: int
     ) -> tuple[str, ...]:
         """Deliver what no other connection has brought; names the streams that this message won."""

@@ -15,17 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from wsproxy.hub.copies import History, Message, copies_held
+from wsproxy.hub.copies import LAG_NS, History, Message, copies_held
 from wsproxy.hub.joinline import JoinLine
 from wsproxy.venues.base import Numbered, Same, Snapshot, Span, State, Venue
 
-PATIENCE_NS = 3_000_000_000
-"""For so long a line may take to join. No line lags behind another by more."""
+PATIENCE_NS = LAG_NS
+"""For so long a line may take to join."""
 
 _ASK_AGAIN_NS = 500_000_000
-
-_TOLD_MOST = 4096
-"""So many messages after a snapshot are compared; more say nothing."""
 
 
 class Item(NamedTuple):
@@ -139,6 +136,32 @@ class Join:
             return Removed(whole=True, items=[])
         heir = min(self._lines, key=lambda number: _age(self._lines[number].since_ns))
         return Removed(whole=False, items=self._trust(heir, now_ns))
+
+    def follow(self) -> None:
+        """Deliver what comes next, from any line: its numbers tell whether anything is missing."""
+        for line in self._lines.values():
+            self._admit(line, [])
+
+    @property
+    def held_since_ns(self) -> int | None:
+        """When the first message came that is held; None if none is."""
+        return min((line.held[0].ns for line in self._lines.values() if line.held), default=None)
+
+    def passed(self, last: Span | None, ns: int) -> list[Item]:
+        """A source delivered all up to these numbers, at this time, before others could bring it.
+
+        Returns what follows that and is held.
+        """
+        self.last_ns = ns
+        if last is None:
+            return []
+        self._last = last.last
+        proven: list[Message] = []
+        for line in self._lines.values():
+            if line.follows(last.last):
+                proven += line.let_go()
+                self._admit(line, [])
+        return self._release(proven)
 
     # --- messages ---
 
@@ -263,10 +286,7 @@ class Join:
 
     def _tell(self, payload: bytes) -> None:
         for line in self._lines.values():
-            if line.told is not None:
-                line.told.append(payload)
-                if len(line.told) > _TOLD_MOST:
-                    line.told = None
+            line.tell(payload)
 
     def _afresh(self, told: list[bytes]) -> list[bytes]:
         """The state that these messages make, if clients were told another one."""

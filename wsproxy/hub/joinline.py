@@ -7,8 +7,12 @@ from collections import deque
 from wsproxy.hub.copies import Message
 from wsproxy.venues.base import Span
 
-_HELD_MOST = 4096
-_HELD_BYTES = 4 * 1024 * 1024
+_HELD_MOST = 65_536
+_HELD_BYTES = 32 * 1024 * 1024
+"""More than comes while two connections join; what comes while a recording is played."""
+
+_TOLD_MOST = 4096
+"""So many messages after a snapshot are compared; more say nothing."""
 
 
 class JoinLine:
@@ -58,6 +62,18 @@ class JoinLine:
         """Whether it holds a message with smaller numbers."""
         mark = self.held[0].mark if self.held else None
         return isinstance(mark, Span) and mark.first < first
+
+    def follows(self, last: int) -> bool:
+        """Whether what it holds begins right behind this number."""
+        mark = self.held[0].mark if self.held else None
+        return isinstance(mark, Span) and mark.first == last + 1
+
+    def tell(self, payload: bytes) -> None:
+        """Clients were told this: keep it, if that is still to be compared."""
+        if self.told is not None:
+            self.told.append(payload)
+            if len(self.told) > _TOLD_MOST:
+                self.told = None
 
     def let_go(self) -> list[Message]:
         """Give what is held."""

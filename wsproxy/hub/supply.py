@@ -38,12 +38,16 @@ class Catalogue:
     def __init__(self, streams: frozenset[str], refused: Mapping[str, str] | None = None) -> None:
         self._streams = streams
         self._refused = refused or {}
+        self.lacking: dict[str, str] = {}
+        """What was asked for and refused, and why."""
 
     def want(self, stream: str, now: Instant) -> bool | Refusal:
         """Grant what is recorded."""
         if stream in self._streams:
             return True
-        return Refusal(self._refused.get(stream) or f"stream {stream} is not in this recording")
+        why = self._refused.get(stream) or f"stream {stream} is not in this recording"
+        self.lacking[stream] = why
+        return Refusal(why)
 
     def release(self, stream: str, now: Instant) -> None:
         """Recorded streams need no care."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import struct
@@ -140,6 +141,23 @@ class Part:
             return self._walk()
         return self._indexed(self.index, self.index.blocks(start, end, streams))
 
+    def resume(self, offset: int, next_seq: int) -> Iterator[Place]:
+        """Find the blocks behind those that an earlier walk found: ``next_seq`` was theirs then."""
+        self.next_seq = next_seq
+        return self._walk(offset)
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a process that lives is writing it; False also where the system cannot tell."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def place(self, number: int) -> Place | None:
         """The block of this number in the index; None if it is damaged, once that is reported.
 
@@ -162,9 +180,9 @@ class Part:
         if self.head is not None:
             self.next_seq = self.head.first_seq + index.records
 
-    def _walk(self) -> Iterator[Place]:
-        """Find every block by reading every frame."""
-        offset = search_from = self._begin
+    def _walk(self, begin: int | None = None) -> Iterator[Place]:
+        """Find every block, from an offset on if one is given, by reading every frame."""
+        offset = search_from = self._begin if begin is None else begin
         while offset < self.size:
             try:
                 found = self._at(offset)

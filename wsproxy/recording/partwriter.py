@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +38,8 @@ class PartWriter:
         except OSError as error:
             raise RecordingError(f"{path} cannot be made: {error.strerror}") from None
         try:
+            with suppress(OSError):  # not every file system has locks; they only inform readers
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._append(head.encode())
             self.sync()
             _sync_directory(path.parent)

@@ -33,7 +33,7 @@ class Source:
         """What is added to the monotonic clock, ns."""
         self.damage: dict[tuple[str, int], DamagedRecording] = {}
         self._skip_damage = skip_damage
-        self._paths = _find_parts(path)
+        self._paths = find_parts(path)
         with suppress(DamagedRecording), Part(self._paths[0], self.note):
             pass  # what is no recording is said at once; damage when it is met
 
@@ -91,6 +91,11 @@ class Source:
             for place in part.places(start, selection.end, selection.streams):
                 if not selection.overlaps(place.head):
                     continue
+                if selection.connections is not None and not any(
+                    number + self.first_connection in selection.connections
+                    for number in place.head.connections
+                ):
+                    continue
                 if selection.streams is not None and not any(
                     number not in streams or streams[number] in selection.streams
                     for number in place.head.streams
@@ -106,7 +111,8 @@ class Source:
                     del block  # so that its memory serves the next one
 
 
-def _find_parts(path: Path) -> list[Path]:
+def find_parts(path: Path) -> list[Path]:
+    """The parts of a recording, in order; raises RecordingError if there are none."""
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
     if not path.is_dir():

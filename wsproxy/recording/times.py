@@ -14,19 +14,21 @@ Moment = int | datetime | timedelta | str
 - ``datetime``, or ISO 8601 text (``2024-08-09T12:00:00.5Z``, ``2024-08-09``); without a zone
   it is UTC;
 - ``timedelta``, or text with a plus sign and a unit (``+1.5s``, ``+250ms``, ``+2m``, ``+1h``):
-  counted from the recording's first record.
+  counted from the recording's first record;
+- text with a minus sign and a unit (``-10m``): counted back from its last record.
 """
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_OFFSET = re.compile(r"\+(\d+)(?:\.(\d{1,9}))?(ns|us|ms|s|m|h)")
+_OFFSET = re.compile(r"([+-])(\d+)(?:\.(\d{1,9}))?(ns|us|ms|s|m|h)")
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})(?!\d)")
 
 
-def moment(value: Moment, first_ns: int) -> int:
+def moment(value: Moment, first_ns: int, last_ns: int | None = None) -> int:
     """This point in time as ns since the Unix epoch; the recording begins at ``first_ns``.
 
-    Raises ConfigError if it is none.
+    ``last_ns`` is its end, None where nothing is to be counted from that. Raises ConfigError if
+    the value is no time.
     """
     match value:
         case bool():
@@ -38,7 +40,7 @@ def moment(value: Moment, first_ns: int) -> int:
         case timedelta():
             return first_ns + _nanoseconds(value)
         case str():
-            return _read(value.strip(), first_ns)
+            return _read(value.strip(), first_ns, last_ns)
     raise ConfigError(f"{value!r} is not a time: {_HELP}")
 
 
@@ -48,11 +50,15 @@ _HELP = (
 )
 
 
-def _read(text: str, first_ns: int) -> int:
+def _read(text: str, first_ns: int, last_ns: int | None) -> int:
     if offset := _OFFSET.fullmatch(text):
-        whole, fraction, unit = offset.groups("")
+        sign, whole, fraction, unit = offset.groups("")
         scale = _UNITS[unit]
-        return first_ns + int(whole) * scale + int(fraction.ljust(9, "0")) * scale // 10**9
+        offset_ns = int(whole) * scale + int(fraction.ljust(9, "0")) * scale // 10**9
+        if sign == "+":
+            return first_ns + offset_ns
+        if last_ns is not None:
+            return last_ns - offset_ns
     if text.isascii() and text.isdigit() and len(text) >= 16:
         return int(text)
     # datetime knows microseconds only, so the fraction is read apart
