@@ -14,13 +14,14 @@ from websockets.frames import Frame, Opcode
 
 from tests.hub.fake_venue import SECOND, FakeSession, FakeVenue
 from tests.wire.loopback import Peer, cancel_at_every_step, read_to_end
-from wsproxy.app.engine import Engine
+from wsproxy.app.engine import ConflatingPort, Engine
 from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.config import Address, Serving
 from wsproxy.errors import ConfigError
 from wsproxy.hub.hub import Hub
 from wsproxy.venues.base import PathRefused
 from wsproxy.venues.profile import Pings
+from wsproxy.wire.client import Client
 
 HERE = Address("127.0.0.1", 0)
 
@@ -214,6 +215,15 @@ async def test_an_address_of_another_machine() -> None:
             raise AssertionError("it is not ours")
 
 
+async def test_a_client_whose_machine_is_gone_is_found_out_by_the_kernel() -> None:
+    async with (
+        listening(Serving(listen=HERE)) as (listener,),
+        await trio.open_tcp_stream(*listener.socket.getsockname()),
+        await listener.accept() as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 async def test_the_sockets_are_closed_behind() -> None:
     with pytest.raises(KeyError):
         async with listening(Serving(HERE)) as listeners:
@@ -273,6 +283,51 @@ async def test_a_client_that_does_not_answer_pings_is_closed() -> None:
         closed = await peer.closed()
         assert closed is not None
         assert (closed.code, closed.reason) == (1008, "Pong timeout")
+
+
+@pytest.mark.parametrize(
+    ("path", "may", "conflates"),
+    [("/a?conflate=1", True, True), ("/a", True, False), ("/a?conflate=1", False, False)],
+)
+async def test_who_conflates(
+    path: str, may: bool, conflates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Client] = []
+
+    def hold_little(client: Client) -> None:
+        told.append(client)
+
+    monkeypatch.setattr(Client, "hold_little", hold_little)
+    async with house() as place:
+        place.door = FrontDoor(place.engine, Serving(listen=HERE), conflating=may)
+        async with listening(Serving(listen=HERE)) as listeners, trio.open_nursery() as nursery:
+            place.port = listeners[0].socket.getsockname()[1]
+            await nursery.start(place.door.serve, listeners)
+            peer = await place.connect(path)
+            await peer.send(b"?")
+            assert (await peer.frame()).data == b"ok ?: a"  # "conflate" is no view of the venue
+            (port,) = place.engine.ports.values()
+            assert isinstance(port, ConflatingPort) is conflates
+            assert told == [port.client] * conflates
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_crowd_that_is_closed_is_told_one_by_one() -> None:
+    async with house() as place:
+        peers = [await place.connect("/a") for _ in range(20)]
+        for peer in peers:
+            await peer.send(b"?")
+            await peer.frame()
+        ports = list(place.engine.ports.values())
+        for port in ports:
+            port.close = (1008, "lagging")
+            port.scope.cancel()
+        begin = trio.current_time()
+        for peer in peers:
+            closed = await peer.closed()
+            assert closed is not None
+            assert (closed.code, closed.reason) == (1008, "lagging")
+        assert trio.current_time() - begin >= (len(ports) - 1) * 0.002
 
 
 async def test_a_client_may_ping_the_proxy() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from random import Random
 
 import pytest
@@ -154,9 +154,9 @@ def test_the_backlog_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
 
     class Spy(Book):
-        def take(self, event: Fields) -> None:
+        def take(self, event: Fields) -> Iterator[None]:
             taken.append(event)
-            super().take(event)
+            return super().take(event)
 
     changes = [book("update", ("bid", f"{n % 7}", f"{n % 3}"), at=f"t{n}") for n in range(10, 60)]
     monkeypatch.setattr(coinbase_state, "_BACKLOG_BYTES", 3 * len(changes[0]))
@@ -169,6 +169,71 @@ def test_the_backlog_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for change in changes:
         lazy.feed(change)
     assert made.snapshot() == lazy.snapshot()
+
+
+def settled(made: LateJoin, *meanwhile: bytes) -> int:
+    """Settle it wholly; messages come meanwhile, one behind each step. How many steps it took."""
+    steps, more = 0, iter(meanwhile)
+    while made.settle():
+        steps += 1
+        made.feed(next(more, book("update")))
+    assert next(more, None) is None
+    return steps
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is much."""
+    monkeypatch.setattr(coinbase_state, "_SETTLED_BYTES", 200)
+    monkeypatch.setattr(coinbase_state, "_SLICE", 2)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_book_is_folded_in_slices_while_messages_come() -> None:
+    levels = [("bid", f"{n}", "1") for n in range(1, 9)]
+    changes = [book("update", ("bid", f"{n}", "2"), at=f"t{n}") for n in range(1, 4)]
+    whole = state("level2:BTC-USD", book("snapshot", *levels), *changes)
+    made = state("level2:BTC-USD", book("snapshot", *levels), changes[0])
+    assert settled(made, *changes[1:]) >= 4
+    assert made.same(whole)
+    assert made.settle() is False
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("steps", range(8))
+def test_a_fold_that_has_begun_is_finished_when_somebody_asks(steps: int) -> None:
+    messages = book("snapshot", *[("bid", f"{n}", "1") for n in range(1, 9)]), book("update")
+    made, whole = (state("level2:BTC-USD", *messages) for _ in range(2))
+    for _ in range(steps):
+        made.settle()
+    assert made.snapshot() == whole.snapshot()
+    assert made.settle() is False
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("last", [SNAPSHOT, b"garbage"])
+def test_a_fold_that_has_begun_is_dropped_with_its_book(last: bytes) -> None:
+    made = state("level2:BTC-USD", book("snapshot", *[("bid", "5", "1")] * 9), book("update"))
+    assert made.settle()
+    made.feed(last)
+    assert made.settle() is False
+    assert made.same(state("level2:BTC-USD", last))
+
+
+@pytest.mark.usefixtures("small")
+def test_what_nobody_can_read_is_forgotten_while_it_settles() -> None:
+    made = state("level2:BTC-USD", SNAPSHOT, book("update", ("bid", "much", "1")))
+    settled(made)
+    assert made.snapshot() is None
+
+
+def test_little_is_folded_when_somebody_asks() -> None:
+    """As is a snapshot, byte for byte, behind which nothing came."""
+    large = book("snapshot", *[("bid", f"{n}", "1") for n in range(1, 2_000)])
+    assert len(large) > coinbase_state._SETTLED_BYTES
+    assert state("level2:BTC-USD", large).settle() is False
+    assert state("level2:BTC-USD", SNAPSHOT, book("update")).settle() is False
+    assert state("level2:BTC-USD", large, book("update")).settle() is True
 
 
 @pytest.mark.parametrize(

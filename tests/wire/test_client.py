@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -14,6 +16,7 @@ from wsproxy.errors import ConnectionEnded
 from wsproxy.model import BINARY, TEXT
 from wsproxy.wire.client import Client, Handshake, handshake
 from wsproxy.wire.frames import encode
+from wsproxy.wire.http import Answer, Request
 from wsproxy.wire.lane import GOODBYE_SECONDS
 
 LIMIT = 1 << 20
@@ -121,17 +124,39 @@ async def test_what_is_no_websocket_is_answered_and_nothing_is_given(
 
 
 async def test_other_requests_are_answered_by_the_callback() -> None:
-    def answer(method: str, target: str) -> tuple[int, str]:
-        return 200, f'{{"asked":"{method} {target}"}}'
+    async def answer(request: Request) -> Answer:
+        return Answer(200, f'{{"asked":"{request.method} {request.target}"}}')
 
     async def serve(stream: trio.SocketStream) -> None:
         async with handshake(stream, max_message_bytes=LIMIT, on_http=answer) as proposal:
             assert proposal is None
 
     async with serving(serve) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(b"GET /api/v3/ping HTTP/1.1\r\nHost: h\r\n\r\n")
+        await stream.send_all(b"GET /one HTTP/1.1\r\nHost: h\r\n\r\n")
+        await stream.send_all(b"GET /two HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         received = await read_to_end(stream)
-    assert received.endswith(b'\r\n\r\n{"asked":"GET /api/v3/ping"}')
+    assert received.count(b"\r\nConnection: close\r\n") == 1
+    assert b'\r\n\r\n{"asked":"GET /one"}HTTP/1.1 200 OK' in received
+    assert received.endswith(b'\r\n\r\n{"asked":"GET /two"}')
+
+
+async def test_a_websocket_may_be_asked_for_behind_other_requests() -> None:
+    async def answer(request: Request) -> Answer:
+        return Answer(200, "one")
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with handshake(stream, max_message_bytes=LIMIT, on_http=answer) as proposal:
+            assert proposal is not None
+            assert proposal.path == "/binance/ws"
+            await proposal.accept()
+
+    async with serving(serve) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        with trio.fail_after(5):
+            await stream.send_all(b"GET /one HTTP/1.1\r\nHost: h\r\n\r\n" + UPGRADE)
+            received = b""
+            while b"Switching Protocols" not in received:
+                received += await stream.receive_some(10_000)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize("part", [b"", UPGRADE[:50]])
@@ -232,6 +257,14 @@ async def test_no_pong_comes_from_a_connection_that_has_ended() -> None:
         await ended(client)
         with pytest.raises(ConnectionEnded):
             await client.ping()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told so")
+async def test_the_kernel_holds_little_if_it_is_told_so() -> None:
+    async with connected() as (client, _):
+        client.hold_little()
+        kernel = client._lane._transport.socket
+        assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 64 << 10
 
 
 async def test_the_close_frame_overtakes_what_is_pending() -> None:

@@ -131,13 +131,10 @@ async def test_gone_is_set_when_the_reader_has_ended_in_any_way() -> None:
         await stop.wait()
         raise LookupError
 
-    async def start(reader: trio.Nursery) -> str:
-        reader.start_soon(read)
-        return "started"
-
     async def run() -> None:
         async with trio.open_nursery() as nursery:
-            assert await nursery.start(lane.run_reader, start) == "started"
+            lane.reader_in(nursery).start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
             assert not lane.gone.is_set()
             stop.set()
 

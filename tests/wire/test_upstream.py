@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ from wsproxy.errors import ConnectionEnded, HandshakeRefused
 from wsproxy.model import BINARY
 from wsproxy.wire.frames import encode, header
 from wsproxy.wire.lane import GOODBYE_SECONDS
-from wsproxy.wire.upstream import Upstream, open_upstream, retry_after_ns
+from wsproxy.wire.upstream import Upstream, UpstreamLane, fitting, open_upstream, retry_after_ns
 
 LIMIT = 1 << 20
 
@@ -541,3 +542,47 @@ async def test_cancelled_at_any_step_no_socket_stays_open() -> None:
 
         with trio.fail_after(60):
             await cancel_at_every_step(scenario)
+
+
+# -- a burst --
+
+
+@pytest.mark.parametrize(("took_ns", "turns"), [(2_000_000, 6), (500_000, 0)])
+async def test_behind_a_chunk_that_took_long_others_have_several_turns(
+    took_ns: int, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    had = now_ns = 0
+
+    async def other() -> None:
+        nonlocal had
+        while True:
+            await trio.lowlevel.checkpoint()
+            had += 1
+
+    def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
+        nonlocal now_ns
+        now_ns += took_ns
+
+    monkeypatch.setattr(time, "thread_time_ns", lambda: now_ns)
+    _, transport = trio.testing.memory_stream_pair()
+    lane = UpstreamLane(transport, on_messages, lambda control: None, 1 << 20)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await lane.deliver([b"x"], None)
+        assert turns - 1 <= had <= turns  # whose turn is first is random
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("size", "took_ms", "then"),
+    [
+        (256, 5, 256),
+        (256, 13, 128),
+        (64, 2, 128),
+        (256, 2, 256),
+        (64, 5, 64),
+        (16, 100, 16),
+    ],
+)
+def test_what_takes_long_is_read_in_smaller_pieces(size: int, took_ms: int, then: int) -> None:
+    assert fitting(size * 1024, took_ms * 1_000_000) == then * 1024

@@ -1,14 +1,15 @@
 """What a client that joins a Coinbase stream late is told first.
 
 A state keeps the venue's last snapshot and the messages since then as they came, and folds them
-together only when somebody asks or the backlog grows large: feeding costs next to nothing. A
-snapshot after which nothing came is given back byte for byte.
+together later: feeding costs next to nothing. Whoever has time lets it fold a slice (``settle``);
+the rest is folded when somebody asks or the backlog grows large. A snapshot after which nothing
+came is given back byte for byte.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
@@ -19,16 +20,23 @@ from wsproxy.venues.base import Body, State
 from wsproxy.venues.jsontext import BAD_JSON, Fields
 
 _BACKLOG_BYTES = 1024 * 1024
+_SETTLED_BYTES = 64 * 1024
+"""What is folded in no time (1 ms), and need not be before somebody asks."""
+_SLICE = 2_000
+"""Levels that are folded in one go (about 1 ms)."""
 _TRADES = 100
 _CANDLES = 100
 """As many as the venue's own snapshots hold (recorded session of 2026-08-09)."""
 
 
+_END = object()
+
+
 class Fold(Protocol):
     """The content of one stream, brought up to date event by event."""
 
-    def take(self, event: Fields) -> None:
-        """Take in one event of this stream, snapshot or update."""
+    def take(self, event: Fields) -> Iterator[None]:
+        """Take in one event of this stream, snapshot or update; a long one in several steps."""
 
     def event(self) -> object:
         """The snapshot event that says the same as everything taken in."""
@@ -57,14 +65,22 @@ class Book:
         self._bids: dict[Decimal, Level] = {}
         self._offers: dict[Decimal, Level] = {}
 
-    def take(self, event: Fields) -> None:
+    def take(self, event: Fields) -> Iterator[None]:
         """Set levels; one of quantity zero goes, and need not have been there."""
         if _is_snapshot(event):
             self._bids.clear()
             self._offers.clear()
         self._product = event["product_id"]
-        for level in _levels(event["updates"]):
-            side = self._bids if level.side == "bid" else self._offers
+        levels = _levels(event["updates"])
+        self._set(levels[:_SLICE])
+        for start in range(_SLICE, len(levels), _SLICE):
+            yield
+            self._set(levels[start : start + _SLICE])
+
+    def _set(self, levels: Iterable[Level]) -> None:
+        bids, offers = self._bids, self._offers
+        for level in levels:
+            side = bids if level.side == "bid" else offers
             price = Decimal(level.price_level)
             if not price.is_finite():
                 raise InvalidOperation(f"a price of {level.price_level}")
@@ -93,11 +109,12 @@ class Trades:
     def __init__(self) -> None:
         self._trades: deque[msgspec.Raw] = deque(maxlen=_TRADES)
 
-    def take(self, event: Fields) -> None:
+    def take(self, event: Fields) -> Iterator[None]:
         """Put the event's trades, which are newest first themselves, before the others."""
         if _is_snapshot(event):
             self._trades.clear()
         self._trades.extendleft(reversed(frames.items("market_trades", event)))
+        yield from ()
 
     def event(self) -> object:
         """``{"type":"snapshot","trades":[...]}``."""
@@ -114,7 +131,7 @@ class Candles:
     def __init__(self) -> None:
         self._candles: dict[int, msgspec.Raw] = {}
 
-    def take(self, event: Fields) -> None:
+    def take(self, event: Fields) -> Iterator[None]:
         """Replace candles of the same start."""
         if _is_snapshot(event):
             self._candles.clear()
@@ -123,6 +140,7 @@ class Candles:
             self._candles[msgspec.json.decode(start, type=int, strict=False)] = candle
         while len(self._candles) > _CANDLES:
             del self._candles[min(self._candles)]
+        yield from ()
 
     def event(self) -> object:
         """``{"type":"snapshot","candles":[...]}``."""
@@ -141,9 +159,10 @@ class Latest:
         self._channel = channel
         self._item: list[msgspec.Raw] = []
 
-    def take(self, event: Fields) -> None:
+    def take(self, event: Fields) -> Iterator[None]:
         """Keep the event's last item."""
         self._item = frames.items(self._channel, event)[-1:] or self._item
+        yield from ()
 
     def event(self) -> object:
         """``{"type":"snapshot","tickers":[...]}``, or ``products``."""
@@ -167,8 +186,10 @@ class LateJoin:
         self._message: bytes | None = None
         self._fold: Fold | None = None
         self._members: Fields = {}
-        self._backlog: list[bytes] = []
+        self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
+        self._folding: Iterator[None] | None = None
+        """What is left of a fold that has begun; until its end nothing else may look."""
 
     def feed(self, payload: bytes) -> None:
         """Take in one message; before the venue's first snapshot nothing is known."""
@@ -186,9 +207,20 @@ class LateJoin:
             if self._backlog_bytes > _BACKLOG_BYTES:
                 self._fold_backlog()
 
+    def settle(self) -> bool:
+        """Fold a slice, if folding all would take long; whether there is more to fold."""
+        if self._folding is None:
+            due_bytes = len(self._message or b"") + self._backlog_bytes
+            if not self._backlog or due_bytes < _SETTLED_BYTES:
+                return False
+            self._folding = self._slices()
+        if next(self._folding, _END) is _END:
+            self._folding = None
+        return self._folding is not None
+
     def snapshot(self) -> Body | None:
         """The state as one snapshot message, with the time of the last message taken in."""
-        if self._backlog:
+        if self._backlog or self._folding is not None:
             self._fold_backlog()
         if self._message is None and self._fold is not None:
             self._message = frames.closed(self._members, [self._fold.event()])
@@ -209,24 +241,35 @@ class LateJoin:
         return None if self._fold is None else self._fold.content()
 
     def _fold_backlog(self) -> None:
+        deque(self._folding or self._slices(), maxlen=0)
+        self._folding = None
+
+    def _slices(self) -> Iterator[None]:
+        """Fold everything, a slice at each step; what comes meanwhile is folded, too."""
         try:
             if self._fold is None:
                 self._fold = self._new_fold()
-                self._take(self._fold, self._message or b"")
-            for message in self._backlog:
-                self._take(self._fold, message)
+                yield from self._take(self._fold, self._message or b"")
+            self._message = None
+            folded_bytes = 0
+            while self._backlog:
+                message = self._backlog.popleft()
+                self._backlog_bytes -= len(message)
+                yield from self._take(self._fold, message)
+                folded_bytes += len(message)
+                if folded_bytes > _SETTLED_BYTES:
+                    yield
+                    folded_bytes = 0
         except (*BAD_JSON, KeyError, InvalidOperation, frames.Unreadable):
             # What cannot be read may have changed anything: wait for the next snapshot.
             self._forget()
-        else:
-            self._message = None
-            self._backlog.clear()
-            self._backlog_bytes = 0
 
-    def _take(self, fold: Fold, message: bytes) -> None:
+    def _take(self, fold: Fold, message: bytes) -> Iterator[None]:
         self._members, _, events = frames.opened(message)
+        if len(message) > _SETTLED_BYTES:
+            yield
         for event in events:
-            fold.take(event)
+            yield from fold.take(event)
 
 
 def late_join(stream: str) -> LateJoin | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import trio
@@ -10,16 +12,18 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from wsproxy.model import TEXT
 from wsproxy.wire.frames import FINAL_CLOSE
-from wsproxy.wire.http import UPGRADE_REQUIRED, Exchange, Refusal, Request
+from wsproxy.wire.http import UPGRADE_REQUIRED, Answer, Exchange, Refusal, Request, upgrade_required
 from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
 from wsproxy.wire.outbox import Outbox
 
-OnHttp = Callable[[str, str], tuple[int, str]]
-"""Called with the method and target of a request that asks for no WebSocket; gives the answer's
-status and text."""
+OnHttp = Callable[[Request], Awaitable[Answer]]
+"""Answers a request that asks for no WebSocket."""
 
 _INBOX_MESSAGES = 16
 """How many requests of a client may wait; then its socket is not read, and it must wait too."""
+
+_NOT_SENT_BYTES = 64 << 10
+"""So much may wait in the kernel for a client that wants nothing old."""
 
 _GOING_AWAY = 1001
 _NEVER_SENT = (1005, 1006, 1015)
@@ -63,6 +67,14 @@ class ClientLane(Lane[trio.SocketStream]):
         frame = bytes(data)
         await self.outbox.write_urgent(frame, last=frame[0] == FINAL_CLOSE)
         self._accepted.set()
+
+    def hold_little(self) -> None:
+        """Let the kernel take little more than it can send at once."""
+        if sys.platform == "linux":
+            with suppress(OSError):  # it has left already
+                self._transport.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES
+                )
 
     async def wait_send_all_might_not_block(self) -> None:
         """Return at once: ``send_all`` waits for the kernel by itself."""
@@ -110,6 +122,13 @@ class Client:
         Never raises: where the connection has ended, ``receive`` says so.
         """
         self._outbox.write_nowait(frames)
+
+    def hold_little(self) -> None:
+        """Let the kernel take little more than it can send at once: the rest stays pending.
+
+        Where the kernel cannot be told so (it is no Linux), nothing happens.
+        """
+        self._lane.hold_little()
 
     async def receive(self) -> tuple[bytes, int]:
         """Give the next message's payload and opcode. Raises ConnectionEnded."""
@@ -161,7 +180,7 @@ class Handshake:
         stream: trio.SocketStream,
         exchange: Exchange,
         request: Request,
-        max_message_bytes: int,
+        lane: ClientLane,
         tasks: trio.Nursery,
     ) -> None:
         self.path, _, self.query = request.target.partition("?")
@@ -169,17 +188,15 @@ class Handshake:
         self.origin = request.header("origin")
         self.remote = _remote(stream)
         self._exchange = exchange
-        self._lane = ClientLane(stream, request, max_message_bytes)
+        self._lane = lane
         self._client: Client | None = None
         self._tasks = tasks
 
     async def accept(self) -> Client:
         """Answer with status 101. Raises ConnectionEnded where the client has left."""
+        del self._exchange, self.headers  # some KB, for as long as the client stays
         lane = self._lane
-        self._tasks.start_soon(lane.outbox.run)
-        proposal = await self._tasks.start(
-            lane.run_reader, lambda reader: wrap_server_stream(reader, lane)
-        )
+        proposal = await wrap_server_stream(lane.reader_in(self._tasks), lane)
         try:
             websocket = await proposal.accept()
         except ConnectionClosed:
@@ -198,11 +215,6 @@ class Handshake:
             await self._lane.gone.wait()
 
 
-def upgrade_required(method: str, target: str) -> tuple[int, str]:
-    """Answer any request that asks for no WebSocket."""
-    return UPGRADE_REQUIRED, "Connect to this address with a WebSocket.\n"
-
-
 @asynccontextmanager
 async def handshake(
     stream: trio.SocketStream,
@@ -213,8 +225,8 @@ async def handshake(
 ) -> AsyncIterator[Handshake | None]:
     """Read a client's request; say goodbye and close the stream when the block is left.
 
-    Gives None where there is nothing to accept: the request asked for no WebSocket (``on_http``
-    gave the answer), was not a good one (answered with 400, 426 or 431), or never came. The caller
+    Gives None where there is nothing to accept: the requests asked for no WebSocket (``on_http``
+    gave the answers), one was not good (answered with 400, 426 or 431), or none came. The caller
     bounds the time.
     """
     exchange = Exchange(stream, max_header_bytes)
@@ -223,8 +235,10 @@ async def handshake(
         if request is None:
             yield None
             return
-        async with background() as tasks:
-            proposal = Handshake(stream, exchange, request, max_message_bytes, tasks)
+        lane = ClientLane(stream, request, max_message_bytes)
+        async with background(lane.outbox.run) as tasks:
+            proposal = Handshake(stream, exchange, request, lane, tasks)
+            del exchange, request
             try:
                 yield proposal
             finally:
@@ -235,18 +249,20 @@ async def handshake(
 
 
 async def _websocket_request(exchange: Exchange, on_http: OnHttp) -> Request | None:
-    """Read a good request for a WebSocket; answer any other."""
+    """Read a good request for a WebSocket; answer any others before it."""
     try:
-        request = await exchange.request()
-        if request is None:
-            return None
-        if request.wants_upgrade:
-            request.check_upgrade()
-            return request
-        status, text = on_http(request.method, request.target)
+        while True:
+            request = await exchange.request()
+            if request is None:
+                return None
+            if request.wants_upgrade:
+                request.check_upgrade()
+                return request
+            answer = await on_http(request)
+            if not await exchange.answer(*answer, stays=answer.status != UPGRADE_REQUIRED):
+                return None
     except Refusal as refusal:
-        status, text = refusal.status, refusal.text
-    await exchange.answer(status, text)
+        await exchange.answer(refusal.status, refusal.text)
     return None
 
 

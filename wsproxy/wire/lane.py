@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import trio
 import trio.abc
@@ -28,12 +28,11 @@ GOODBYE_SECONDS = 2.0
 """How long a closing connection may wait for its peer."""
 
 RECEIVE_BYTES = 256 * 1024
-"""How much is read from a socket at once."""
+"""How much is read from a socket at once, at most."""
 
 LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a transport raises when the connection is gone."""
 
-Started = TypeVar("Started")
 Transport = TypeVar("Transport", bound=trio.abc.Stream)
 
 
@@ -49,6 +48,7 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         self._transport = transport
         self._splitter = Splitter(max_message_bytes, masked=peer_masks)
         self._peer_masks = peer_masks
+        self._receive_bytes = RECEIVE_BYTES
         self._kept = b""  # came in one read with the handshake, not split yet
         self._controls: deque[bytes] = deque()
         self._we_close = False
@@ -85,18 +85,10 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         """No more messages will come."""
         self.ended.set()
 
-    async def run_reader(
-        self,
-        start: Callable[[trio.Nursery], Awaitable[Started]],
-        *,
-        task_status: trio.TaskStatus[Started],
-    ) -> None:
-        """Run trio-websocket's reader, which ``start`` starts in the nursery that it is given."""
-        try:
-            async with trio.open_nursery() as reader:
-                task_status.started(await start(reader))
-        finally:
-            self.gone.set()
+    def reader_in(self, tasks: trio.Nursery) -> trio.Nursery:
+        """Give what trio-websocket is to take for the nursery of its reader, the one task of it."""
+        # It starts a task and nothing else; a nursery of its own would cost 6 KB a client.
+        return cast("trio.Nursery", _ReaderNursery(tasks, self.gone))
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give trio-websocket the next control frame; behind the last one, the end."""
@@ -120,7 +112,7 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         data, self._kept = self._kept, b""
         if not data:
             try:
-                data = bytes(await self._transport.receive_some(RECEIVE_BYTES))
+                data = bytes(await self._transport.receive_some(self._receive_bytes))
             except LOST:
                 return False
             if not data:
@@ -138,6 +130,23 @@ class Lane(trio.abc.Stream, Generic[Transport]):
         return True
 
 
+class _ReaderNursery:
+    """Starts tasks in another nursery, and notes the end of each."""
+
+    def __init__(self, tasks: trio.Nursery, ended: trio.Event) -> None:
+        self._tasks = tasks
+        self._ended = ended
+
+    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.start_soon(self._run, reader)
+
+    async def _run(self, reader: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await reader()
+        finally:
+            self._ended.set()
+
+
 async def discard(stream: trio.abc.ReceiveStream) -> None:
     """Read until the peer closes.
 
@@ -152,15 +161,17 @@ async def discard(stream: trio.abc.ReceiveStream) -> None:
 
 
 @asynccontextmanager
-async def background() -> AsyncIterator[trio.Nursery]:
-    """Give a nursery for the tasks behind a connection.
+async def background(
+    first: Callable[[], Awaitable[None]] = trio.sleep_forever,
+) -> AsyncIterator[trio.Nursery]:
+    """Give a nursery for the tasks behind a connection; it runs ``first`` itself.
 
     They outlive a cancelled body, because saying goodbye needs them, and are stopped when the body
     is done. What the body raises comes out as it is; what a task raises, as a group.
     """
     failure: Exception | None = None
     async with trio.open_nursery() as outer:
-        tasks = await outer.start(_nursery)
+        tasks = await outer.start(_nursery, first)
         tasks.cancel_scope.shield = True
         try:
             yield tasks
@@ -172,7 +183,9 @@ async def background() -> AsyncIterator[trio.Nursery]:
         raise failure
 
 
-async def _nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+async def _nursery(
+    first: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[trio.Nursery]
+) -> None:
     async with trio.open_nursery() as nursery:
         task_status.started(nursery)
-        await trio.sleep_forever()
+        await first()

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -19,7 +18,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from wsproxy.errors import ConnectionEnded, HandshakeRefused
 from wsproxy.model import BINARY, TEXT
-from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
+from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, RECEIVE_BYTES, Lane, background
 
 OnMessages = Callable[[list[bytes], bytes | None], None]
 """Called with the payloads and opcodes (None where all are text) of each chunk."""
@@ -27,6 +26,11 @@ OnMessages = Callable[[list[bytes], bytes | None], None]
 OnFrameSent = Callable[[bool], None]
 """Called for each frame that went out, with whether it was a control frame."""
 
+_BRIEF_NS = 1_000_000
+_TURNS = 6
+"""Behind a chunk that took longer than that: a handshake needs a dozen turns, an answer four."""
+_LONG_NS = 12_000_000
+_LEAST_RECEIVE_BYTES = 16 * 1024
 _CONTROL = 0x08  # the bit of the opcode that control frames have
 _MAX_HEAD_BYTES = 64 * 1024
 _SECOND_NS = 1_000_000_000
@@ -55,8 +59,14 @@ class UpstreamLane(Lane[trio.abc.Stream]):
         self.opened = trio.Event()
 
     async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
-        """Hand on complete messages."""
+        """Hand on complete messages; where that takes long, others have several turns behind it."""
+        began_ns = time.thread_time_ns()
         self._on_messages(payloads, opcodes)
+        took_ns = time.thread_time_ns() - began_ns
+        self._receive_bytes = fitting(self._receive_bytes, took_ns)
+        if took_ns > _BRIEF_NS:
+            for _ in range(_TURNS):
+                await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give the handshake's response alone, then control frames.
@@ -117,6 +127,19 @@ class UpstreamLane(Lane[trio.abc.Stream]):
             http.receive_data(bytes(data))
         self._kept = http.trailing_data[0]
         return bytes(received[: len(received) - len(self._kept)])
+
+
+def fitting(receive_bytes: int, took_ns: int) -> int:
+    """How much to read next, when so much took so long (CPU time) to hand on.
+
+    With hundreds of clients a chunk becomes tens of megabytes, and nobody else has a turn before
+    they are written.
+    """
+    if took_ns > _LONG_NS:
+        return max(receive_bytes // 2, _LEAST_RECEIVE_BYTES)
+    if took_ns < _LONG_NS // 4:
+        return min(receive_bytes * 2, RECEIVE_BYTES)
+    return receive_bytes
 
 
 def _refused(response: h11.Response | h11.InformationalResponse) -> HandshakeRefused:
@@ -235,16 +258,13 @@ async def open_upstream(
             transport = await _encrypt(transport, address, ssl_context)
         lane = UpstreamLane(transport, on_messages, on_frame_sent, max_message_bytes)
         async with background() as tasks:
-            websocket = await tasks.start(
-                lane.run_reader,
-                partial(
-                    wrap_client_stream,
-                    # Documented to take any stream; only the annotation is narrower.
-                    stream=cast("trio.SocketStream", lane),
-                    host=address.host_header,
-                    resource=address.target,
-                    extra_headers=[(name.encode(), value.encode()) for name, value in headers],
-                ),
+            websocket = await wrap_client_stream(
+                lane.reader_in(tasks),
+                # Documented to take any stream; only the annotation is narrower.
+                stream=cast("trio.SocketStream", lane),
+                host=address.host_header,
+                resource=address.target,
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers],
             )
             upstream = Upstream(websocket, lane)
             lane.opened.set()
