@@ -29,9 +29,12 @@ from wsproxy.venues.base import (
     Mark,
     Notice,
     Numbered,
+    Numbers,
+    Past,
     Reading,
     Request,
     Rest,
+    RestAnswer,
     RestRequest,
     Same,
     Snapshot,
@@ -119,6 +122,9 @@ class FakeState:
         else:
             self._seen.append(value)
 
+    def settle(self) -> bool:
+        return False
+
     def snapshot(self) -> Body | None:
         return b"snapshot " + b",".join(self._seen) if self._seen else None
 
@@ -146,6 +152,35 @@ class FakeRest:
     def number(self, body: bytes) -> int | None:
         return int(body) if body.isdigit() else None
 
+    def concerns(self, url: str, stream: str) -> bool | None:
+        path, query, _ = url.rpartition("/")[2].partition("?")
+        return path == stream.partition("@")[0] if query else None
+
+    def book(self, body: bytes) -> FakeBook:
+        return FakeBook(int(body))
+
+    def answer(self, path: str, query: str, past: Past) -> RestAnswer | None:
+        if path == "/info":
+            return RestAnswer(200, (past.attached(path) or b"nothing").decode())
+        book = past.book(query.split(",")) if path == "/book" else None
+        return None if book is None else RestAnswer(200, book.text(1))
+
+
+class FakeBook:
+    """The numbers since the snapshot, whose number it begins with."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._texts = [str(number)]
+
+    def feed(self, payload: bytes) -> None:
+        value = _value(payload).decode()
+        self._texts.append(value)
+        self.number = int(value.rpartition("-")[2])
+
+    def text(self, levels: int) -> str:
+        return ",".join(self._texts)
+
 
 class FakeVenue:
     rest: Rest | None = None
@@ -165,6 +200,9 @@ class FakeVenue:
             case "numbered":
                 return Numbered(b"", b" " + payload)
         return payload
+
+    def is_verbatim(self, view: str) -> bool:
+        return view not in ("round", "numbered")
 
     def state(self, stream: str) -> FakeState | None:
         return FakeState() if self.resnapshots(stream) else None
@@ -204,6 +242,13 @@ class FakeVenue:
             first, last = int(numbers[1]), int(numbers[2] or numbers[1])
             return Span(first, last, gapless=stream.startswith("seq"))
         return Snapshot() if value.startswith(b"=") else Same(value)
+
+    def numbers(self, stream: str) -> Numbers | None:
+        def read(payload: bytes) -> tuple[int, int] | None:
+            mark = self.mark(payload, stream)
+            return (mark.first, mark.last) if isinstance(mark, Span) else None
+
+        return read if stream.startswith("seq") else None
 
     def sequence(self, payload: bytes) -> int | None:
         number = _NUMBER.search(payload)

@@ -13,6 +13,7 @@ from wsproxy.hub.capacity import (
     Need,
     Traffic,
     forecast,
+    most_clients,
     throughput,
 )
 from wsproxy.venues.profile import Profile, Rate
@@ -126,6 +127,21 @@ def test_throughput_between_and_beyond() -> None:
     assert throughput(figures, 1) == 1 / 2e-6
 
 
+def test_more_clients_never_make_it_faster() -> None:
+    assert throughput({10: 1000.0, 20: 1100.0}, 500) == 1000
+
+
+@pytest.mark.parametrize(("rate", "clients"), [(600_000, 0), (500_000, 10), (400_000, 15), (1, 99)])
+def test_the_most_clients(rate: float, clients: int) -> None:
+    assert most_clients({10: 1 / 2e-6, 20: 1 / 3e-6}, rate, limit=99) == clients
+
+
+def test_another_bench_than_the_projects() -> None:
+    own = replace(REFERENCE, record={1: 2000.0, 10: 1000.0}, proxy={1: 6000.0, 10: 3000.0})
+    found = forecast(PROFILE, replace(DEMAND, clients=10), None, Machine(0.5, 10**12), own)
+    assert (found.record_messages_per_s, found.proxy_messages_per_s) == (500, 1500)
+
+
 def test_traffic_is_scaled_to_streams_and_copies() -> None:
     found = forecast(PROFILE, replace(DEMAND, redundancy=2), TRAFFIC, MACHINE)
     assert found.load is not None
@@ -162,8 +178,9 @@ def test_without_a_recording_traffic_is_unknown() -> None:
 def test_the_reference_is_what_the_documentation_says() -> None:
     page = Path(__file__).parents[2] / "docs" / "performance.md"
     text = page.read_text(encoding="utf-8")
+    fanout = text.partition("<!-- fanout -->")[2].partition("<!-- /fanout -->")[0]
     for name, figures in (("proxy", REFERENCE.proxy), ("record", REFERENCE.record)):
-        rows = re.findall(rf"^\| {name} +\| +(\d+) \| +([\d,]+) \|", text, re.MULTILINE)
+        rows = re.findall(rf"^\| {name} +\| +(\d+) \| +([\d,]+) \|", fanout, re.MULTILINE)
         found = {int(clients): float(rate.replace(",", "")) for clients, rate in rows}
         assert figures == found
     (rate,) = re.findall(r"^\| splitting +\| ([\d,]+) /s \|", text, re.MULTILINE)

@@ -8,6 +8,7 @@ from wsproxy.hub import events as e
 from wsproxy.hub.dialing import Dialing
 from wsproxy.hub.link import Link
 from wsproxy.model import Instant
+from wsproxy.venues.profile import Rate
 
 NOW = Instant(0, 1000 * SECOND)
 
@@ -84,6 +85,76 @@ def test_an_attempt_that_was_given_up_and_then_not_made() -> None:
     play.do(e.UpstreamDeferred(1, 5 * SECOND, "another process"))
     assert play.wait(5) == ["open 2 /"]
     assert play.opened(2) == ["2> +b #1"]
+
+
+def lost(play: Play, connection: int, after: float, *said: str) -> float:
+    """Let a connection open, say this, and be lost; returns the pause before the next attempt."""
+    play.drive(play.opened(connection))
+    play.venue_says(connection, *said)
+    play.wait(after)
+    play.closed(connection)
+    before = play.mono_ns
+    for lines in play.ticks(100):
+        if f"open {connection + 1} /" in lines:
+            break
+    return (play.mono_ns - before) / SECOND
+
+
+def test_a_connection_that_delivered_comes_back_at_once_however_often_it_is_lost() -> None:
+    play = Play(FakeVenue(connects=Rate(300, 300 * SECOND)), close_on_gap=False)
+    play.join(1, "/a")
+    pauses = [lost(play, number, 2, "a 1") for number in range(1, 21)]
+    assert set(pauses) == {0.05}  # jitter
+    assert play.pool.links[0].failures == 0
+
+
+def test_back_off_grows_while_connections_deliver_nothing() -> None:
+    play = Play(FakeVenue(connects=Rate(300, 300 * SECOND)), close_on_gap=False)
+    play.told(play.hub.pin("a", play.now))
+    play.drive(play.opened(1))
+    play.closed(1)
+    play.wait(0.75)
+    assert [lost(play, number, 2) for number in range(2, 6)] == [1.5, 3, 6, 12]
+    assert [lost(play, number, 2, "a 1") for number in (6, 7)] == [0.05, 0.05]
+    assert [lost(play, number, 2) for number in (8, 9)] == [0.75, 1.5]
+
+
+def test_failed_attempts_are_forgotten_when_one_has_delivered() -> None:
+    play = Play(FakeVenue(connects=Rate(300, 300 * SECOND)), close_on_gap=False)
+    play.told(play.hub.pin("a", play.now))
+    for number in range(1, 6):
+        play.closed(number, status=503)
+        assert play.pool.links[0].failures == number
+        play.wait(30)
+    assert lost(play, 6, 2, "a 1") == 0.05
+
+
+def test_connections_that_die_as_soon_as_they_deliver_leave_room_for_others() -> None:
+    rate, names = Rate(60, 60 * SECOND), ["a", "a@b", "a@c"]
+    play = Play(FakeVenue(connects=rate), cap=4, close_on_gap=False)
+    streams: dict[int, str] = {}
+    attempts: list[int] = []
+
+    def opens(lines: list[str]) -> None:
+        for line in lines:
+            _, number, endpoint = line.split()
+            streams[int(number)] = next(n for n in names if play.venue.endpoint(n) == endpoint)
+            attempts.append(play.mono_ns)
+
+    for name in names:
+        opens(play.told(play.hub.pin(name, play.now)))
+    while play.mono_ns < 300 * SECOND:
+        for number, stream in list(streams.items()):
+            play.drive(play.opened(number))
+            play.venue_says(number, f"{stream} 1")
+            del streams[number]
+            play.closed(number)
+        for lines in play.ticks(0.1):
+            opens(lines)
+        used = sum(time > play.mono_ns - rate.period_ns for time in attempts)
+        assert used < rate.most
+    assert len(attempts) > 300 / 60 * rate.most // 2  # and yet they use it
+    assert play.join(1, "/new@z")[0].startswith("open ")
 
 
 def test_a_connection_that_always_loses_messages_is_not_replaced_without_end() -> None:

@@ -284,4 +284,4 @@ def test_a_run_goes_on_behind_a_reconnect_that_lost_nothing() -> None:
         assert runs(play.pool) == {"seq1": Span(1, line, gapless=True)}
         play.closed(line)
         assert runs(play.pool) == {"seq1": Span(1, line, gapless=True)}
-        play.drive(play.wait(2))
+        play.drive(play.wait(4))

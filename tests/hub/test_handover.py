@@ -229,7 +229,7 @@ def test_the_new_connection_ends_and_comes_back() -> None:
     play.venue_says(2, "a 2")
     assert play.closed(2) == []
     assert play.venue_says(1, "a 2") == ["c1< a 2"]
-    assert play.wait(1) == ["open 3 /"]
+    assert play.wait(4) == ["open 3 /"]
     assert play.drive(play.opened(3)) == []
     assert play.venue_says(1, "a 3") == ["c1< a 3"]
     assert play.venue_says(3, "a 3") == ["close 1"]

@@ -360,7 +360,7 @@ def test_a_gap_closes_clients_unless_their_streams_start_anew() -> None:
     assert play.closed(1) == ["kick c1 1012"]
     assert play.kicks == ["gap in a: fake closed connection 1 with code 1006"]
     assert play.hub.gaps == 2
-    assert play.drive(play.wait(1)) == []
+    assert play.drive(play.wait(4)) == []
     # The snapshot that ends the gap of the book comes after the record that tells of it.
     assert play.notes[-4:] == [
         "GAP 1 book",
@@ -504,6 +504,25 @@ def test_a_recording_in_the_place_of_a_venue() -> None:
     ]
     with pytest.raises(AssertionError, match="no upstream in a replay"):
         hub.handle(e.UpstreamOpened(1), now)
+
+
+def test_an_address_gets_what_the_recording_has_of_it() -> None:
+    """A venue says nothing of a name in an address that it does not know; a client waits then."""
+    now = Instant(0, 0)
+    venue = FakeVenue()
+    hub = Hub(venue)
+    catalogue = hub.play(frozenset({"a"}))
+    assert hub.handle(e.ClientJoined(1, venue.session("/a,x", "")), now) == [
+        e.Warn("an address asks for more than there is: stream x is not in this recording")
+    ]
+    assert catalogue.lacking == {"x": "stream x is not in this recording"}
+    assert hub.refused == {"not to be had": 1}
+    batch = Batch(Kind.MESSAGE, 1, 0, 0, [b"a 1", b"x 2"])
+    batch.streams = [("a",), ("x",)]
+    hub.route_named(batch)
+    assert [(frames, list(clients)) for frames, clients in hub.deliveries()] == [
+        (b"\x81\x03a 1", [1])
+    ]
 
 
 def test_two_venues_share_the_cap() -> None:

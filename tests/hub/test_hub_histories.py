@@ -177,7 +177,7 @@ class Histories(RuleBasedStateMachine):
             else:
                 self.told(int(head[1:-1]), rest)
         for number, stream, gaps in self.claims:
-            is_open = self.play.pool.intake.gaps.is_open(stream)
+            is_open = stream in self.play.pool.intake.gaps.holes
             assert self.play.gaps[stream] > gaps or is_open, f"an undeclared hole in {stream}"
             mends = not self.close_on_gap or self.play.venue.resnapshots(stream)
             assert mends or number not in self.clients, f"a hole in {stream} closed nobody"
@@ -190,7 +190,7 @@ class Histories(RuleBasedStateMachine):
             numbers = [int(one) for one in rest.split(",")]
             books = [self.published[stream][: len(numbers)] for stream in ("book", "book@x")]
             gaps = self.play.pool.intake.gaps
-            is_holed = any(self.play.gaps[s] or gaps.is_open(s) for s in ("book", "book@x"))
+            is_holed = any(self.play.gaps[s] or s in gaps.holes for s in ("book", "book@x"))
             assert numbers in books or is_holed, (numbers, books)
         elif kind in ("ok", "no"):
             tag, _, answer = rest.partition(": ")

@@ -27,6 +27,16 @@ def test_the_reserve_is_left_to_what_does_not_ask() -> None:
     assert window.ready_at(0) == 1100
 
 
+def test_the_rest_of_a_window_is_spread_over_its_length() -> None:
+    window = Window(Rate(5, 1000))
+    found = []
+    for _ in range(7):
+        found.append(window.spacing_ns(0))
+        window.record(0)
+    assert found == [220, 275, 366, 550, 1100, 1100, 1100]
+    assert window.spacing_ns(1100) == 220
+
+
 @given(
     most=st.integers(1, 6),
     steps=st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=80),

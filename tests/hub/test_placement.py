@@ -62,7 +62,7 @@ def test_either_may_end(stream: str, lost: int) -> None:
     assert play.closed(lost) == []
     left = 3 - lost
     assert play.venue_says(left, f"{stream} 2") == [f"c1< {stream} 2"]
-    assert play.drive(play.wait(1)) == []
+    assert play.drive(play.wait(4)) == []
     told = play.venue_says(3, f"{stream} 3")
     assert told == ([f"c1< {stream} 3"] if stream != "a" else [])  # numbers prove
     told += play.venue_says(left, f"{stream} 3")

@@ -106,7 +106,16 @@ def test_back_off_grows_to_a_minute_and_starts_again_after_a_stable_connection()
     play.drive(play.opened(10))
     play.wait(30)
     play.closed(10)
-    assert play.pool.links[0].retry_ns - play.mono_ns == 375_000_000
+    assert play.pool.links[0].retry_ns - play.mono_ns == 50_000_000  # jitter
+
+
+def test_a_connection_that_has_asked_for_nothing_yet_goes_first() -> None:
+    play = Play(FakeVenue(requests_per_ip=Rate(1, SECOND), streams_per_request=1))
+    play.join(1, "/a,b,c@x")
+    assert play.opened(1) == ["1> +a #1"]
+    play.sent(1)
+    assert play.opened(2) == []
+    assert [play.wait(1.1), play.sent(2), play.wait(1.1)] == [["2> +c@x #1"], [], ["1> +b #2"]]
 
 
 def test_streams_are_asked_for_again_in_batches_within_the_rate() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import pairwise, takewhile
+from typing import Annotated
+
+import msgspec
 
 from wsproxy.config import SECOND_NS
 from wsproxy.hub.limits import Limiter, Urgency, Window
@@ -18,14 +20,19 @@ _PUNCTUATION = 3
 """Quotes and a comma: what a name in a request costs besides itself."""
 
 
-class Reference(NamedTuple):
+_Speed = Annotated[float, msgspec.Meta(gt=0)]
+_Speeds = Annotated[Mapping[int, _Speed], msgspec.Meta(min_length=2)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
     """What one core did in a bench, messages/s, by the number of clients that got all of them."""
 
     source: str
-    splitting: float
+    splitting: _Speed
     """Messages/s of the splitter alone, the yardstick by which machines are compared."""
-    proxy: Mapping[int, float]
-    record: Mapping[int, float]
+    proxy: _Speeds
+    record: _Speeds
 
 
 REFERENCE = Reference(
@@ -39,7 +46,8 @@ REFERENCE = Reference(
 def throughput(figures: Mapping[int, float], clients: int) -> float:
     """Messages/s to so many clients: the time for a message is a line between two figures.
 
-    Beyond the last figure the line goes on; below the first the first holds.
+    Beyond the last figure the line goes on; below the first the first holds. More clients never
+    make it faster: where figures say so, that is noise.
     """
     points = sorted(figures.items())
     if clients <= points[0][0]:
@@ -47,8 +55,14 @@ def throughput(figures: Mapping[int, float], clients: int) -> float:
     (low, fast), (high, slow) = next(
         (pair for pair in pairwise(points) if clients <= pair[1][0]), (points[-2], points[-1])
     )
-    slope = (1 / slow - 1 / fast) / (high - low)
+    slope = max(0.0, 1 / slow - 1 / fast) / (high - low)
     return 1 / (1 / fast + slope * (clients - low))
+
+
+def most_clients(figures: Mapping[int, float], messages_per_s: float, limit: int) -> int:
+    """How many clients can get so many messages/s, but no more than the limit."""
+    enough = (throughput(figures, count) >= messages_per_s for count in range(1, limit + 1))
+    return sum(takewhile(bool, enough))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +152,16 @@ class Forecast:
 
 
 def forecast(
-    profile: Profile, demand: Demand, traffic: Traffic | None, machine: Machine
+    profile: Profile,
+    demand: Demand,
+    traffic: Traffic | None,
+    machine: Machine,
+    reference: Reference = REFERENCE,
 ) -> Forecast:
-    """Work out everything."""
+    """Work out everything, from figures of the reference machine."""
     characters = NAME_CHARACTERS if traffic is None else traffic.name_characters
     need = _need(profile, demand, characters)
-    record = throughput(REFERENCE.record, demand.clients) * machine.speed
+    record = throughput(reference.record, demand.clients) * machine.speed
     uses = [Use("connections", need.connections / need.connections_most)]
     load = disk_seconds = None
     if traffic is not None:
@@ -154,7 +172,7 @@ def forecast(
             uses.append(Use("disk space for a day", 86_400 / disk_seconds if disk_seconds else 2.0))
     return Forecast(
         need=need,
-        proxy_messages_per_s=throughput(REFERENCE.proxy, demand.clients) * machine.speed,
+        proxy_messages_per_s=throughput(reference.proxy, demand.clients) * machine.speed,
         record_messages_per_s=record,
         load=load,
         disk_seconds=disk_seconds,

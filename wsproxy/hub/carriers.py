@@ -87,12 +87,10 @@ class Carriers:
         removed = self._cut(stream, link, now_ns)
         return Removed(removed.whole or nothing_came, removed.items)
 
-    def distrust(self, link: Link, now_ns: int) -> None:
-        """A connection lost messages: what others bring in full is not taken from it any more."""
-        for stream in link.streams:
-            others = [other for other in self.of(stream) if other is not link]
-            if self.is_delivered(stream, others):
-                self._cut(stream, link, now_ns)
+    def time_ns(self, stream: str, now_ns: int) -> int:
+        """The time as its lines have it: a recording brings now what others brought long ago."""
+        recorded = (link.last_message.mono_ns for link in self.of(stream) if link.is_recorded)
+        return min(recorded, default=now_ns)
 
     def leads(self) -> dict[int | None, Lead]:
         """By connection, how often and by how much it was the first with what others carry, too."""
@@ -111,9 +109,13 @@ class Carriers:
             for link in links
         )
 
+    def may_deliver(self, stream: str, link: Link) -> bool:
+        """Whether messages of the stream are wanted from this link."""
+        return not link.is_torn and link in self.of(stream)
+
     def deliver(self, stream: str, link: Link, payload: bytes, now_ns: int) -> list[Item]:
         """What clients get now that a link brought a message of the stream."""
-        if link.number is None or link not in self.of(stream):
+        if link.number is None or not self.may_deliver(stream, link):
             return []
         join = self.joins.get(stream)
         if join is None:

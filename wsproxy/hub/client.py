@@ -49,11 +49,13 @@ class Pending:
 class Client:
     """One client. Its requests are answered in the order in which it made them."""
 
-    def __init__(self, number: int, session: Session, priority: int = 0) -> None:
+    def __init__(
+        self, number: int, session: Session, priority: int = 0, *, conflates: bool = False
+    ) -> None:
         self.session = session
         self.priority = priority
         """Who has the greater one gets the room that is left."""
-        self.member = Member(number)
+        self.member = Member(number, conflates=conflates)
         self.active: dict[str, None] = {}
         """Its streams, in order of subscription."""
         self.waiting: deque[Pending] = deque()

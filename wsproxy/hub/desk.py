@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from wsproxy.hub.client import Client, Said
 from wsproxy.hub.dedicated import Dedicated
-from wsproxy.hub.events import CloseClient, Command, SendClient, Warn
+from wsproxy.hub.events import ClientJoined, CloseClient, Command, SendClient, Warn
 from wsproxy.hub.routing import Routing, framed
 from wsproxy.hub.supply import Catalogue, Refusal, Supply
 from wsproxy.model import Instant
-from wsproxy.venues.base import Body, Request, Session, Venue
+from wsproxy.venues.base import Body, Request, Venue
 
 PIN_RETRY_NS = 60_000_000_000
 """How long until a stream that is to be recorded, and was refused, is asked for again."""
@@ -38,12 +39,14 @@ class Desk:
 
     # --- coming and going ---
 
-    def joined(self, number: int, session: Session, priority: int, now: Instant) -> None:
+    def joined(self, joined: ClientJoined, now: Instant) -> None:
         """A client is there; its address may have asked for something."""
-        client = self.clients[number] = Client(number, session, priority)
+        number, session, priority, conflates = joined
+        client = Client(number, session, priority, conflates=conflates)
+        self.clients[number] = client
         opening = session.opening()
         if opening is not None:
-            self._ask(client, opening, now)
+            self._ask(client, self._as_recorded(opening, now), now)
 
     def left(self, number: int, now: Instant) -> None:
         """A client is gone."""
@@ -124,6 +127,21 @@ class Desk:
                     pending.outstanding.add(stream)
         self._settle(client, now)
 
+    def _as_recorded(self, opening: Request, now: Instant) -> Request:
+        """An address, without the streams that a recording lacks.
+
+        Venues say nothing of such names in an address, and serve the others.
+        """
+        if not isinstance(self.supply, Catalogue):
+            return opening
+        wanted = {stream: self.supply.want(stream, now) for stream in opening.streams}
+        for answer in wanted.values():
+            if isinstance(answer, Refusal):
+                self.refused["not to be had"] += 1
+                self._out.append(Warn(f"an address asks for more than there is: {answer.why}"))
+        held = (stream for stream, answer in wanted.items() if answer is True)
+        return replace(opening, streams=tuple(held))
+
     def _want(self, client: Client, stream: str, now: Instant) -> bool | Refusal:
         """Ask for a stream, if need be at the cost of clients with a lower priority."""
         while True:
@@ -160,6 +178,7 @@ class Desk:
         claimed = self.dedicated.claim(client, request, said, now)
         if isinstance(claimed, Refusal):
             return claimed.why
+        self._send(client, [])
         self._retire(client, now)
         self._out.append(claimed)
         return None
@@ -251,6 +270,7 @@ class Desk:
                     self.supply.release(stream, now)
 
     def _send(self, client: Client, bodies: list[Body]) -> None:
-        if bodies:
-            frames = client.member.frames(map(framed, bodies))
+        """Send messages behind what waits for the client."""
+        frames = client.member.frames([framed(body) for body in bodies])
+        if frames:
             self._out.append(SendClient(client.member.client, frames))

@@ -15,11 +15,15 @@ from wsproxy.venues.base import Session
 
 
 class ClientJoined(NamedTuple):
-    """A client's handshake is done."""
+    """A client's handshake is done.
+
+    If it ``conflates``, it wants no more than the newest of what it has no time to read.
+    """
 
     client: int
     session: Session
     priority: int = 0
+    conflates: bool = False
 
 
 class ClientSaid(NamedTuple):
@@ -31,7 +35,7 @@ class ClientSaid(NamedTuple):
 
 
 class ClientLagged(NamedTuple):
-    """A client's outbox is over its bound."""
+    """What waits for a client is more than its bound."""
 
     client: int
     pending_bytes: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from wsproxy.venues.base import Span, Venue
+from wsproxy.venues.base import Numbers, Span, Venue
 
 
 class Gap(NamedTuple):
@@ -54,31 +54,32 @@ class Gaps:
         """When the messages that are fed now came, and on which connection."""
         self.connection = 0
         self._venue = venue
-        self._holes: dict[str, Hole] = {}
+        self.holes: dict[str, Hole] = {}
+        """The streams of which messages are being missed."""
         self._sequences: dict[str, Sequence] = {}
 
     def watch(self, stream: str, payload: bytes) -> Callable[[bytes], None] | None:
         """What to feed the stream's messages to, from this one on; None if it has no sequence."""
         sequence = self._sequences.get(stream)
         if sequence is None:
-            mark = self._venue.mark(payload, stream)
-            if not isinstance(mark, Span) or not mark.gapless:
+            numbers = self._venue.numbers(stream)
+            if numbers is None or numbers(payload) is None:
                 self.live([stream])
                 return None
-            sequence = self._sequences[stream] = Sequence(self, self._venue, stream)
+            sequence = self._sequences[stream] = Sequence(self, numbers, stream)
         return sequence.feed
 
     def lost(self, streams: Iterable[str], hole: Hole) -> None:
         """Messages of these streams are being missed from now on."""
         for stream in streams:
-            self._holes.setdefault(stream, hole)
+            self.holes.setdefault(stream, hole)
 
     def live(self, streams: Iterable[str]) -> None:
         """Messages of these streams come again."""
         ended: dict[Hole, list[str]] = {}
         for stream in streams:
-            if stream in self._holes and stream not in self._sequences:
-                ended.setdefault(self._holes.pop(stream), []).append(stream)
+            if stream in self.holes and stream not in self._sequences:
+                ended.setdefault(self.holes.pop(stream), []).append(stream)
         self.found += [
             Gap(hole.connection, tuple(names), hole.why, hole.since_ns, until_ns=hole.until_ns)
             for hole, names in ended.items()
@@ -92,16 +93,16 @@ class Gaps:
 
     def forget(self, stream: str) -> None:
         """The stream is not wanted any more: what is missed is no loss."""
-        self._holes.pop(stream, None)
+        self.holes.pop(stream, None)
         self._sequences.pop(stream, None)
 
     def finish(self) -> None:
         """Nothing more will come: every hole ends here."""
-        self.end(list(self._holes))
+        self.end(list(self.holes))
 
     def followed(self, stream: str, last: int, first: int, since_ns: int) -> None:
         """Between these two sequence numbers there was a hole, or it might have been one."""
-        hole = self._holes.pop(stream, None)
+        hole = self.holes.pop(stream, None)
         if first == last + 1:
             return
         if first <= last:  # the venue counts anew: the numbers say nothing about what was missed
@@ -135,50 +136,50 @@ class Gaps:
     def last(self, stream: str) -> Span | None:
         """The last numbers of a stream that has some."""
         sequence = self._sequences.get(stream)
-        return None if sequence is None else sequence.last
+        if sequence is None or sequence.last is None:
+            return None
+        return Span(sequence.first, sequence.last, gapless=True)
 
     def run(self, stream: str) -> Span | None:
         """The numbers that came without a break up to the last; None if none has come."""
         sequence = self._sequences.get(stream)
         if sequence is None or sequence.last is None:
             return None
-        return Span(sequence.begin, sequence.last.last, gapless=True)
+        return Span(sequence.begin, sequence.last, gapless=True)
 
     @property
     def open(self) -> int:
         """How many streams have a hole now."""
-        return len(self._holes)
-
-    def is_open(self, stream: str) -> bool:
-        """Whether messages are being missed."""
-        return stream in self._holes
+        return len(self.holes)
 
 
 class Sequence:
     """Watches the numbers of one stream. ``feed`` runs once a message."""
 
-    __slots__ = ("_gaps", "_mark", "_seen_ns", "_stream", "begin", "last")
+    __slots__ = ("_gaps", "_numbers", "_seen_ns", "_stream", "begin", "first", "last")
 
-    def __init__(self, gaps: Gaps, venue: Venue, stream: str) -> None:
-        self.last: Span | None = None
+    def __init__(self, gaps: Gaps, numbers: Numbers, stream: str) -> None:
+        self.first = 0
+        self.last: int | None = None
+        """The numbers of the last message."""
         self.begin = 0
         """The first number of the run without a break that ``last`` is the end of."""
         self._gaps = gaps
-        self._mark = venue.mark
+        self._numbers = numbers
         self._stream = stream
         self._seen_ns = 0
 
     def feed(self, payload: bytes) -> None:
         """Take in one delivered message."""
-        mark = self._mark(payload, self._stream)
-        gaps = self._gaps
-        if isinstance(mark, Span):
-            last = self.last
-            if last is None:
-                self.begin = mark.first
-            elif mark.first != last.last + 1 or gaps.is_open(self._stream):
-                gaps.followed(self._stream, last.last, mark.first, self._seen_ns)
-                if mark.first != last.last + 1:
-                    self.begin = mark.first
-            self.last = mark
-            self._seen_ns = gaps.wall_ns
+        numbers = self._numbers(payload)
+        if numbers is None:
+            return
+        gaps, before, first = self._gaps, self.last, numbers[0]
+        self.first, self.last = numbers
+        if before is None:
+            self.begin = first
+        elif first != before + 1 or self._stream in gaps.holes:
+            gaps.followed(self._stream, before, first, self._seen_ns)
+            if first != before + 1:
+                self.begin = first
+        self._seen_ns = gaps.wall_ns

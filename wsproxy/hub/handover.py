@@ -69,16 +69,16 @@ class Handover:
     def ended(self, link: Link, now: Instant, why: str) -> list[str]:
         """A connection ended; returns the streams of which messages may be missing now."""
         hole = link.hole(why, now)
-        lost: list[str] = []
-        for stream in link.streams:
-            if link not in self._carriers.of(stream):
-                continue
-            removed = self._carriers.ended(stream, link, now.mono_ns)
-            if not removed.whole:
-                lost.append(stream)
-                self._lost(stream, hole, link)
-            self._freed.append((stream, removed.items))
-        return lost
+        mine = [stream for stream in link.streams if link in self._carriers.of(stream)]
+        return [stream for stream in mine if self.lose(stream, link, hole, now)]
+
+    def lose(self, stream: str, link: Link, hole: Hole, now: Instant) -> bool:
+        """A link brings no more of a stream; returns whether messages may be missing now."""
+        removed = self._carriers.ended(stream, link, now.mono_ns)
+        if not removed.whole:
+            self._lost(stream, hole, link)
+        self._freed.append((stream, removed.items))
+        return not removed.whole
 
     def _lost(self, stream: str, hole: Hole, link: Link) -> None:
         self._routing.forget(stream)
@@ -117,7 +117,8 @@ class Handover:
     def _settle(self, stream: str, now: Instant) -> Iterator[Settled]:
         join = self._carriers.joins[stream]
         last_ns = join.last_ns
-        while (settled := join.settle(now.mono_ns)) is not None:
+        time_ns = self._carriers.time_ns(stream, now.mono_ns)
+        while (settled := join.settle(time_ns)) is not None:
             whole_ns = self._whole_ns(stream, join) if last_ns is None else last_ns
             hole = Hole(settled.line, settled.why, now.wall_ns - (now.mono_ns - whole_ns))
             self._intake.gaps.lost([stream], hole)

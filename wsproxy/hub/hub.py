@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from wsproxy.hub.backlog import Backlog
 from wsproxy.hub.client import Client
 from wsproxy.hub.dedicated import Dedicated
 from wsproxy.hub.desk import Desk
@@ -30,6 +31,7 @@ from wsproxy.hub.events import (
     UpstreamSent,
     Warn,
 )
+from wsproxy.hub.leadin import LeadIn
 from wsproxy.hub.limits import Budget
 from wsproxy.hub.link import Link
 from wsproxy.hub.pool import Pool
@@ -51,6 +53,7 @@ class Hub:
         self._routing = Routing(venue)
         self._desk = Desk(venue, self._routing, self._out)
         self._pool: Pool | None = None
+        self._lead_in: LeadIn | None = None
         self._named_routes: dict[tuple[str, ...], Route] = {}
         self._played = 0
 
@@ -88,9 +91,29 @@ class Hub:
             self._desk.dedicated = Refusal(why)
         return pool
 
-    def play(self, streams: frozenset[str], refused: Mapping[str, str] | None = None) -> None:
+    def play(self, streams: frozenset[str], refused: Mapping[str, str] | None = None) -> Catalogue:
         """Take streams from a recording that holds these; ``refused`` were not granted then."""
-        self._desk.supply = Catalogue(streams, refused)
+        self._desk.supply = catalogue = Catalogue(streams, refused)
+        return catalogue
+
+    def lead_in(self, streams: frozenset[str], refused: Mapping[str, str], number: int) -> LeadIn:
+        """Take these streams from a recording first; after ``go_live``. See ``LeadIn``."""
+        assert self._pool is not None, "streams go on live"
+        lead_in = LeadIn(self.venue, self._pool, self._routing, streams, refused, number)
+        self._desk.supply = self._lead_in = lead_in
+        return lead_in
+
+    def end_lead_in(self, why: str, now: Instant) -> list[Command]:
+        """The recording is over: all streams are live, as far as they can be."""
+        lead_in, self._lead_in = self._lead_in, None
+        assert self._pool is not None
+        assert lead_in is not None, "there was one"
+        self._flush()
+        lost = lead_in.end(why, now)
+        self._desk.supply = self._pool
+        self._missed(lost, why, now)
+        self._pool.handover.release()  # now, for it says what is missing, and to whom no more
+        return self.handle(Tick(), now)
 
     # --- control plane ---
 
@@ -116,8 +139,8 @@ class Hub:
         """
         self._flush()
         match event:
-            case ClientJoined(client, session, priority):
-                self._desk.joined(client, session, priority, now)
+            case ClientJoined():
+                self._desk.joined(event, now)
             case ClientSaid(client, payload, opcode):
                 self._desk.said(client, payload, opcode, now)
             case ClientLagged(client, pending_bytes, age_ns):
@@ -139,6 +162,10 @@ class Hub:
     def known(self, stream: str) -> State | None:
         """The late-join state of the stream, if it has one."""
         return self._routing.known(stream)
+
+    def settle(self) -> bool:
+        """Prepare a little (a few ms) for those who join late; whether there is more to do."""
+        return self._routing.settle()
 
     def pin(self, stream: str, now: Instant) -> list[Command]:
         """Want a stream for the recording's sake, whether clients ask for it or not.
@@ -169,6 +196,8 @@ class Hub:
         while again:
             self._see_to(pool, now)
             pool.work(now)
+            if self._lead_in is not None:
+                self._lead_in.advance(now)
             self._flush()
             missed, pool.missed = pool.missed, []
             for stream, how in missed:
@@ -237,7 +266,13 @@ class Hub:
         for gap in intake.gaps.take():
             self._gaps += len(gap.streams)
             fields = record.gap(
-                gap.streams, gap.why, gap.since_ns, gap.missed, last=gap.last, first=gap.first
+                gap.streams,
+                gap.why,
+                gap.since_ns,
+                gap.missed,
+                last=gap.last,
+                first=gap.first,
+                until_ns=gap.until_ns,
             )
             self._out.append(Note(Kind.GAP, gap.connection, gap.streams, fields))
 
@@ -313,6 +348,31 @@ class Hub:
         Take them all before anything else is routed or handled.
         """
         return self._routing.deliveries()
+
+    @property
+    def conflated(self) -> int:
+        """How many messages were replaced by newer ones before a client had time for them."""
+        return self._routing.conflated
+
+    @property
+    def behind(self) -> Iterable[int]:
+        """Clients for which not only their outbox holds messages, but a backlog, too."""
+        return self._routing.behind
+
+    def backlog(self, client: int) -> Backlog | None:
+        """What waits here for a client; None for clients that want every message."""
+        known = self.clients.get(client)
+        return None if known is None else known.member.backlog
+
+    def fell_behind(self, client: int) -> None:
+        """A client that conflates has not read what it was sent: what comes now waits here."""
+        if client in self.clients:
+            self._routing.fell_behind(self.clients[client].member)
+
+    def catch_up(self, client: int) -> bytes:
+        """It has, and gets these frames next. Take ``deliveries`` before."""
+        known = self.clients.get(client)
+        return b"" if known is None else self._routing.catch_up(known.member)
 
 
 def _ending(event: UpstreamClosed, venue: str) -> str:

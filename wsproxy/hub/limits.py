@@ -63,6 +63,11 @@ class Window:
             return ready_ns
         return max(ready_ns, self._times[-room] + self._period_ns)
 
+    def spacing_ns(self, now_ns: int) -> int:
+        """How far apart events may be so that what is left of the window lasts for all of it."""
+        used, most = self.filled(now_ns)
+        return self._period_ns // max(most - used, 1)
+
     def filled(self, now_ns: int) -> Fill:
         """How many events are in the window that ends now, with those under way."""
         used = sum(time > now_ns - self._period_ns for time in self._times)

@@ -50,6 +50,11 @@ class Link:
     answer never says something that a later request has made untrue.
     """
 
+    is_torn = False
+    """Its connection lost messages: nothing more is taken of it."""
+    has_asked = False
+    """Its connection has asked for something: a venue soon closes one that has not."""
+
     def __init__(
         self,
         venue: Venue,
@@ -64,6 +69,8 @@ class Link:
         self.mirror = mirror
         """Index of the venue's address that it connects to."""
         self.number: int | None = None
+        self.is_recorded = False
+        """It is no connection but a recording, and what it brings is as old as that says."""
         self.is_open = False
         self.opened_ns = 0
         self.failures = 0
@@ -146,10 +153,10 @@ class Link:
         self._limiter.closed(now_ns)
         self._limiter = Limiter(self._venue.profile, self._per_ip)
         self.number = None
-        self.is_open = self.is_due = False
+        self.is_open = self.is_due = self.has_asked = False
         self.silent.clear()
         self.delivered.clear()
-        self.next_sequence, self.unnumbered = None, 0
+        self.next_sequence, self.unnumbered, self.is_torn = None, 0, False
         self._replies.clear()
         self._suspects.clear()
         self._dropped.clear()
@@ -250,7 +257,7 @@ class Link:
         wanted = self._next()
         assert wanted is not None, "ready_at said that there is something to send"
         urgency, streams = wanted
-        self._sending = True
+        self._sending = self.has_asked = True
         self._limiter.begin(urgency)
         if urgency is Urgency.ANSWER:
             return Frame(urgency, (), self._replies.popleft())

@@ -71,7 +71,7 @@ class Placement:
             return []
         made = plan(
             wants,
-            {want.stream: [link.key for link in self.carriers.of(want.stream)] for want in wants},
+            {want.stream: [link.key for link in self._own(want.stream)] for want in wants},
             self._lines(),
             self.rules,
             free=self.share.free,
@@ -148,7 +148,10 @@ class Placement:
         )
 
     def _held(self, stream: str) -> int:
-        return len(self.carriers.of(stream))
+        return len(self._own(stream))
+
+    def _own(self, stream: str) -> list[Link]:
+        return [link for link in self.carriers.of(stream) if not link.is_recorded]
 
     def _lines(self) -> dict[int, Line]:
         return {link.key: link.line() for link in self.links}

@@ -183,7 +183,7 @@ class Pool:
         self.carriers.acknowledged(link, live, now.mono_ns)
         due_ns = now.mono_ns + self._profile.first_data_ns
         link.silent.update((stream, due_ns) for stream in live if stream not in link.delivered)
-        mine = [stream for stream in live if link in self.carriers.of(stream)]
+        mine = [stream for stream in live if self.carriers.may_deliver(stream, link)]
         self.intake.gaps.live(mine)
         self.outcomes += [(stream, None) for stream in mine]
 
@@ -263,7 +263,7 @@ class Pool:
         self.missed += self.handover.advance(self.links, now)
         if self._look_ns <= now.mono_ns and self.links:
             self._look_ns = now.mono_ns + _LOOK_NS
-            carried = self.carriers.streams()
+            carried = dict.fromkeys(stream for link in self.links for stream in link.streams)
             self.placement.complete([s for s in carried if s not in self._unwanted])
             self.placement.cool(now)
             self._warn_of_silence(now)
@@ -277,7 +277,7 @@ class Pool:
             if self._is_idle(link):
                 self._close(link, now)
         self.placement.rotate(now)
-        for link in self.links:
+        for link in sorted(self.links, key=lambda link: link.has_asked):
             self._connect(link, now)
             self._ask(link, now)
 

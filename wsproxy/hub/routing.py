@@ -3,15 +3,25 @@
 Clients that see the same form of the same streams are one cohort: a message is encoded once and
 appended once for all of them. A route remembers, for one routing key, which cohorts get the
 message; it is worked out anew only when somebody's subscriptions changed.
+
+Clients that want no more than the newest of what they had no time to read have cohorts of their
+own, which routes serve in a way of their own: the others do not pay for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TypeVar
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar, cast
 
+from wsproxy.hub.backlog import Backlog, Content, Item
 from wsproxy.venues.base import Body, Numbered, State, Venue
-from wsproxy.wire.frames import encode, header
+from wsproxy.wire.frames import encode, encode_all, header
+
+_FEW = 8
+"""Messages; so few are not looked at all together first."""
 
 _MOST_ROUTES = 100_000
 """Where messages carry many streams, the combinations are without end: start again then."""
@@ -20,9 +30,6 @@ Feed = Callable[[bytes], None]
 """Takes in each message of a stream."""
 
 K = TypeVar("K", bound=Hashable)
-
-Item = bytes | Numbered
-"""An encoded frame, or a message that is numbered and encoded for each client."""
 
 
 def framed(body: Body) -> Item:
@@ -33,15 +40,21 @@ def framed(body: Body) -> Item:
 class Member:
     """A client as routing sees it: its number, and how many numbered messages it was sent."""
 
-    __slots__ = ("client", "cohort", "sent")
+    __slots__ = ("backlog", "client", "cohort", "sent")
 
-    def __init__(self, client: int) -> None:
+    def __init__(self, client: int, *, conflates: bool = False) -> None:
         self.client = client
+        self.backlog = Backlog() if conflates else None
+        """What it gets before anything else; None if it wants every message."""
         self.cohort: Cohort | None = None
         self.sent = 0
 
-    def frames(self, items: Iterable[Item]) -> bytes:
+    def frames(self, items: Sequence[Item]) -> bytes:
         """Join what is sent to this client next, with its own numbers."""
+        if self.backlog is not None:
+            items = [*self.backlog.take(), *items]
+        if Numbered not in set(map(type, items)):
+            return b"".join(cast("Sequence[bytes]", items))
         parts: list[bytes] = []
         sent = self.sent
         for item in items:
@@ -59,13 +72,16 @@ class Member:
 class Cohort:
     """Clients with the same view and the same streams, and what is to be sent to them next."""
 
-    __slots__ = ("members", "pending", "streams", "view")
+    __slots__ = ("conflates", "contents", "members", "pending", "streams", "view")
 
-    def __init__(self, view: str, streams: frozenset[str]) -> None:
+    def __init__(self, view: str, streams: frozenset[str], conflates: bool) -> None:
         self.view = view
         self.streams = streams
+        self.conflates = conflates
         self.members: dict[int, Member] = {}
         self.pending: list[Item] = []
+        self.contents: list[Content] = []
+        """Of what is pending, where the members conflate."""
 
 
 class Target:
@@ -86,7 +102,7 @@ class Route:
     ``carried`` are all streams of such a message, ``streams`` those that are delivered from here.
     """
 
-    __slots__ = ("carried", "feeds", "messages", "streams", "targets")
+    __slots__ = ("carried", "feeds", "messages", "streams", "targets", "verbatim")
 
     def __init__(self, carried: tuple[str, ...], streams: tuple[str, ...]) -> None:
         self.carried = frozenset(carried)
@@ -95,7 +111,9 @@ class Route:
         """How many came since somebody last asked."""
         self.feeds: list[Feed] = []
         self.targets: list[Target] | None = None
-        """None when it (and ``feeds``) has to be worked out."""
+        """None when it (and all else) has to be worked out."""
+        self.verbatim: list[Cohort] | None = None
+        """The cohorts, if all of them get the messages themselves; else None."""
 
 
 class Routing:
@@ -104,10 +122,16 @@ class Routing:
     def __init__(self, venue: Venue) -> None:
         self.watch: Callable[[str, bytes], Feed | None] = lambda stream, payload: None
         """Given a stream and a message: what else is to be fed with it, and with all after it."""
+        self.behind: dict[int, Member] = {}
+        """Clients that conflate and have not read what they were sent."""
+        self.conflated = 0
+        """How many messages they were spared, each in one client."""
         self._render = venue.render
+        self._is_verbatim = venue.is_verbatim
         self._new_state = venue.state
+        self._is_replaced = re.compile(venue.profile.replaced or r"(?!)").fullmatch
         self._states: dict[str, State | None] = {}
-        self._cohorts: dict[tuple[str, frozenset[str]], Cohort] = {}
+        self._cohorts: dict[tuple[str, frozenset[str], bool], Cohort] = {}
         self._cohorts_of: dict[str, dict[Cohort, None]] = {}
         self._routes_of: dict[str, dict[Route, None]] = {}
         self._touched: list[Cohort] = []
@@ -128,19 +152,22 @@ class Routing:
             if not old.members:
                 self._disband(old)
         if streams:
-            cohort = self._cohorts.get((view, streams)) or self._found(view, streams)
+            key = view, streams, member.backlog is not None
+            cohort = self._cohorts.get(key) or self._found(*key)
             cohort.members[member.client] = member
             member.cohort = cohort
+        else:
+            self.behind.pop(member.client, None)
 
-    def _found(self, view: str, streams: frozenset[str]) -> Cohort:
-        cohort = self._cohorts[view, streams] = Cohort(view, streams)
+    def _found(self, view: str, streams: frozenset[str], conflates: bool) -> Cohort:
+        cohort = self._cohorts[view, streams, conflates] = Cohort(view, streams, conflates)
         for stream in streams:
             self._cohorts_of.setdefault(stream, {})[cohort] = None
             self._stale(stream)
         return cohort
 
     def _disband(self, cohort: Cohort) -> None:
-        del self._cohorts[cohort.view, cohort.streams]
+        del self._cohorts[cohort.view, cohort.streams, cohort.conflates]
         for stream in cohort.streams:
             cohorts = self._cohorts_of[stream]
             del cohorts[cohort]
@@ -178,12 +205,24 @@ class Routing:
         route.feeds = [state.feed for state in states if state is not None]
         route.feeds += [feed for feed in watchers if feed is not None]
         targets: dict[tuple[str, frozenset[str] | None], Target] = {}
+        conflating: dict[frozenset[str], dict[str, Target]] = {}
         found = {c: None for stream in route.streams for c in self._cohorts_of.get(stream, ())}
         for cohort in found:
             wanted = cohort.streams.intersection(route.streams)
             key = cohort.view, None if wanted == route.carried else wanted
-            targets.setdefault(key, Target(*key)).cohorts.append(cohort)
+            if cohort.conflates:
+                of_view = conflating.setdefault(wanted, {})
+                of_view.setdefault(cohort.view, Target(*key)).cohorts.append(cohort)
+            else:
+                targets.setdefault(key, Target(*key)).cohorts.append(cohort)
+        route.feeds += [
+            partial(self._spread_conflating, target, self._content(wanted))
+            for wanted, of_view in conflating.items()
+            for target in of_view.values()
+        ]
         route.targets = list(targets.values())
+        as_it_is = [t.wanted is None and self._is_verbatim(t.view) for t in route.targets]
+        route.verbatim = [c for t in route.targets for c in t.cohorts] if all(as_it_is) else None
         return route.targets
 
     # --- what a late joiner is told ---
@@ -202,6 +241,16 @@ class Routing:
         """The late-join state of the stream, if it has one."""
         return self._states.get(stream)
 
+    def settle(self) -> bool:
+        """Have one state do a little of what is due for the next snapshot; whether one had to."""
+        return any(state.settle() for state in self._states.values() if state is not None)
+
+    def know(self, stream: str, payload: bytes) -> None:
+        """Take in a message that clients need not see: its stream's state where they begin."""
+        state = self._state(stream)
+        if state is not None:
+            state.feed(payload)
+
     def forget(self, stream: str) -> None:
         """What is known of the stream is not true any more: messages of it are missed."""
         if self._states.pop(stream, None) is not None:
@@ -209,8 +258,35 @@ class Routing:
 
     # --- messages ---
 
-    def spread(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
-        """Give each message to every cohort of its route. The loop runs once a message."""
+    def spread(self, payloads: Sequence[bytes], routes: Sequence[Route]) -> None:
+        """Give each message to every cohort of its route; payloads without a route get none."""
+        if len(routes) < _FEW or not self._spread_alike(payloads, routes):
+            self._spread_each(payloads, routes)
+
+    def _spread_alike(self, payloads: Sequence[bytes], routes: Sequence[Route]) -> bool:
+        """All at once, if all go to the same cohorts as they are; whether they did."""
+        counts = Counter(routes)
+        cohorts = routes[0].verbatim
+        if cohorts is None or any(
+            route.targets is None or route.verbatim != cohorts for route in counts
+        ):
+            return False
+        if cohorts:
+            items = encode_all(payloads[: len(routes)])
+            for cohort in cohorts:
+                if not cohort.pending:
+                    self._touched.append(cohort)
+                cohort.pending += items
+        for route, count in counts.items():
+            route.messages += count
+        if any(route.feeds for route in counts):
+            for payload, route in zip(payloads, routes, strict=False):
+                for feed in route.feeds:
+                    feed(payload)
+        return True
+
+    def _spread_each(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
+        """The loop runs once a message."""
         render, touched = self._render, self._touched
         for payload, route in zip(payloads, routes, strict=False):
             targets = route.targets
@@ -227,6 +303,19 @@ class Routing:
                         touched.append(cohort)
                     cohort.pending.append(item)
 
+    def _spread_conflating(self, target: Target, content: Content, payload: bytes) -> None:
+        item = framed(self._render(payload, target.view, target.wanted))
+        for cohort in target.cohorts:
+            if not cohort.pending:
+                self._touched.append(cohort)
+            cohort.pending.append(item)
+            cohort.contents.append(content)
+
+    def _content(self, streams: frozenset[str]) -> Content:
+        """What a message of these streams states."""
+        replaced = tuple(filter(self._is_replaced, streams))
+        return Content(*replaced) if len(streams) == len(replaced) == 1 else Content(None, replaced)
+
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
         """Encoded frames and the clients to write them to, for all that was spread since."""
         touched, self._touched = self._touched, []
@@ -234,11 +323,36 @@ class Routing:
             items, cohort.pending = cohort.pending, []
             # Only clients that were sent equally many numbered messages get equal bytes.
             alike: dict[int, list[Member]] = {}
-            for member in cohort.members.values():
+            members = self._ready(cohort, items) if cohort.conflates else cohort.members.values()
+            for member in members:
                 alike.setdefault(member.sent, []).append(member)
-            for members in alike.values():
-                first = members[0]
+            for equals in alike.values():
+                first = equals[0]
                 frames = first.frames(items)
-                for member in members:
+                for member in equals:
                     member.sent = first.sent
-                yield frames, [member.client for member in members]
+                yield frames, [member.client for member in equals]
+
+    # --- clients that conflate ---
+
+    def _ready(self, cohort: Cohort, items: list[Item]) -> list[Member]:
+        """Those who get everything; for the others the items wait."""
+        contents, cohort.contents = cohort.contents, []
+        ready = []
+        for member in cohort.members.values():
+            if member.backlog is None or member.client not in self.behind:
+                ready.append(member)
+                continue
+            for item, content in zip(items, contents, strict=True):
+                self.conflated += member.backlog.add(item, content)
+        return ready
+
+    def fell_behind(self, member: Member) -> None:
+        """A client has not read what it was sent: what comes now waits."""
+        if member.backlog is not None:
+            self.behind[member.client] = member
+
+    def catch_up(self, member: Member) -> bytes:
+        """It has: the frames that it gets next."""
+        self.behind.pop(member.client, None)
+        return member.frames(())

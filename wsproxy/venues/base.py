@@ -7,7 +7,7 @@ hub. Streams are named by text in the venue's own words (``btcusdt@trade``,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -152,6 +152,9 @@ class Same(NamedTuple):
 
 Mark = Snapshot | Span | Same
 """How a message is recognised on another connection that carries the same stream."""
+
+Numbers = Callable[[bytes], tuple[int, int] | None]
+"""Gives the first and the last number of a message (see ``Span``); None where it has none."""
 
 
 class State(Protocol):
@@ -332,11 +335,17 @@ class Venue(Protocol):
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """The streams that messages with this key carry on a connection of this endpoint."""
 
+    def is_verbatim(self, view: str) -> bool:
+        """Whether ``render`` gives this view the message itself, if it wants all its streams."""
+
     def mark(self, payload: bytes, stream: str) -> Mark:
         """Recognise a message of this stream on any connection of its endpoint.
 
         Never raises: what cannot be understood is the same as its equal.
         """
+
+    def numbers(self, stream: str) -> Numbers | None:
+        """What reads the numbers of the stream's messages, fast, where they are gapless."""
 
     def sequence(self, payload: bytes) -> int | None:
         """The message's number in a count of all messages of its connection, if there is one."""

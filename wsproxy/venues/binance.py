@@ -23,12 +23,13 @@ from wsproxy.venues.base import (
     Denied,
     Mark,
     Notice,
+    Numbers,
     Reading,
     Session,
     State,
     Unknown,
 )
-from wsproxy.venues.binance_marks import mark
+from wsproxy.venues.binance_marks import mark, numbers
 from wsproxy.venues.binance_private import API_HOST, API_PATH, BinanceApiSession
 from wsproxy.venues.binance_rest import BinanceRest
 from wsproxy.venues.binance_session import MICROSECONDS, BinanceSession, is_stream, shown
@@ -61,6 +62,8 @@ PROFILE = Profile(
     ),
     private_hosts=((API_PATH, API_HOST),),
     pings=Pings(every_ns=20 * _SECOND, patience_ns=60 * _SECOND),
+    replaced=r"[^!@]+@(bookTicker|miniTicker|ticker(_\w+)?|avgPrice|depth(5|10|20)(@100ms)?)"
+    + f"({re.escape(MICROSECONDS)})?",
     rest_url="https://api.binance.com",
     rest_weight=Rate(6000, 60 * _SECOND),
     rest_used="x-mbx-used-weight-1m",
@@ -117,6 +120,14 @@ PROFILE = Profile(
             "https://developers.binance.com/docs/binance-spot-api-docs/websocket-api",
             "2026-09-24",
             ("private_hosts",),
+        ),
+        Fact(
+            "a symbol's bookTicker, miniTicker, ticker, avgPrice and partial book state all there "
+            "is in each message; the arrays of all symbols only what changed, and the last message "
+            "of a candle is its close",
+            _DOCS,
+            "2026-09-24",
+            ("replaced",),
         ),
         Fact("serverShutdown is announced, without a fixed lead time", _DOCS, "2026-06-09"),
         Fact(
@@ -191,7 +202,7 @@ class Binance:
 
     def render(self, payload: bytes, view: str, wanted: frozenset[str] | None) -> Body:
         """The message itself for a combined view, its payload for a raw one."""
-        if view == "combined":
+        if self.is_verbatim(view):
             return payload
         envelope = _envelope(payload)
         if envelope is not None and payload[-2:] in (b"}}", b"]}"):
@@ -201,6 +212,10 @@ class Binance:
         except BAD_JSON:
             return payload
         return payload if data is msgspec.UNSET else bytes(data)
+
+    def is_verbatim(self, view: str) -> bool:
+        """True for combined connections."""
+        return view == "combined"
 
     def state(self, stream: str) -> State | None:
         """None: no Binance stream tells a late joiner anything."""
@@ -274,6 +289,10 @@ class Binance:
     def mark(self, payload: bytes, stream: str) -> Mark:
         """Update and trade numbers; other streams have none."""
         return mark(payload, stream)
+
+    def numbers(self, stream: str) -> Numbers | None:
+        """Of book differences, trades and aggregate trades."""
+        return numbers(stream)
 
     def sequence(self, payload: bytes) -> int | None:
         """None: Binance does not count the messages of a connection."""

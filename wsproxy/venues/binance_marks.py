@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from wsproxy.venues.base import Mark, Same, Span
+from wsproxy.venues.base import Mark, Numbers, Same, Span
 from wsproxy.venues.binance_session import shown
 
 # Inside a JSON string a quote is escaped, so a name with its quotes can be nothing but a member's.
@@ -30,9 +30,28 @@ _GAPLESS = frozenset({"depth", "trade", "aggTrade"})
 
 def mark(payload: bytes, stream: str) -> Mark:
     """First and last number where this kind of stream has them, else the payload itself."""
-    kind = shown(stream).partition("@")[2].partition("@")[0]
+    kind = _kind(stream)
     search = _PATTERNS.get(kind)
     found = None if search is None else search(payload)
     if found is None:
         return Same(payload)
     return Span(int(found[1]), int(found[found.lastindex or 1]), kind in _GAPLESS)
+
+
+def numbers(stream: str) -> Numbers | None:
+    """What reads the numbers of this kind of stream, if they are gapless."""
+    kind = _kind(stream)
+    if kind not in _GAPLESS:
+        return None
+    search = _PATTERNS[kind]
+
+    def read(payload: bytes) -> tuple[int, int] | None:
+        found = search(payload)
+        return None if found is None else (int(found[1]), int(found[found.lastindex or 1]))
+
+    return read
+
+
+def _kind(stream: str) -> str:
+    """``depth`` of ``btcusdt@depth@100ms``."""
+    return shown(stream).partition("@")[2].partition("@")[0]

@@ -18,6 +18,7 @@ from wsproxy.venues.base import (
     Denied,
     Holding,
     Mark,
+    Numbers,
     Reading,
     Same,
     Snapshot,
@@ -46,6 +47,7 @@ PROFILE = Profile(
     max_message_bytes=32 * 1024 * 1024,
     requests_per_ip=Rate(8, _SECOND),
     first_subscription_ns=5 * _SECOND,
+    replaced=r"ticker(_batch)?:.+",
     facts=(
         Fact(
             "at most 8 connections and 8 unauthenticated messages per second and IP address",
@@ -72,6 +74,13 @@ PROFILE = Profile(
             _DOCS + "websocket-overview",
             "2026-09-24",
             ("streams_per_request",),
+        ),
+        Fact(
+            "a ticker states price, best bid and ask and the day's statistics, and is itself "
+            "batched when matches cascade: nobody can count trades by it",
+            "https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/websocket/ticker",
+            "2026-11-22",
+            ("replaced",),
         ),
         Fact(
             "a -USDC product on a public channel is the -USD one, but for USDT, EURC, XSGD, TGBP "
@@ -130,6 +139,10 @@ class Coinbase:
             except frames.Unreadable:
                 return payload
         return frames.numbered(payload)
+
+    def is_verbatim(self, view: str) -> bool:
+        """False: each client's messages are numbered for it."""
+        return False
 
     def state(self, stream: str) -> State | None:
         """The book, the last trades, candles, ticker or status; None for heartbeats."""
@@ -195,6 +208,10 @@ class Coinbase:
         except frames.Unreadable:
             return Same(payload)
         return Snapshot() if b'"snapshot"' in content else Same(content)
+
+    def numbers(self, stream: str) -> Numbers | None:
+        """None: the venue numbers the messages of a connection, not those of a stream."""
+        return None
 
     def sequence(self, payload: bytes) -> int | None:
         """``sequence_num``, which counts the frames of a connection."""

@@ -104,6 +104,11 @@ class Profile:
     private_hosts: tuple[tuple[str, str], ...] = ()
     """Beginnings of private addresses that live elsewhere, and where: scheme, host and port."""
 
+    # What a client can do without that lags and asked for no more than the newest.
+    replaced: str | None = None
+    """Streams whose every message replaces the one before: a regular expression for the whole
+    name. None if there are none."""
+
     # Signs of life.
     heartbeat: Heartbeat | None = None
     """What we send. (WebSocket pings are always answered.)"""

@@ -7,6 +7,7 @@ Pure: bytes in, values out. The hot paths of the proxy are here, so the common c
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
@@ -59,6 +60,15 @@ def encode(payload: bytes, opcode: int = TEXT) -> bytes:
     if length < 2048 and opcode == TEXT:  # as in header(): a call would cost as much again
         return _TEXT_HEADERS[length] + payload
     return _header(length, opcode) + payload
+
+
+def encode_all(payloads: Iterable[bytes]) -> list[bytes]:
+    """Give each message of text as one frame of a server."""
+    heads = _TEXT_HEADERS
+    return [
+        heads[length] + payload if (length := len(payload)) < 2048 else encode(payload)
+        for payload in payloads
+    ]
 
 
 class Violation(NamedTuple):
