@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-recording chaos recording-campaign import-all docs clean determinism
+.PHONY: demo test lint fuzz bench bench-check bench-recording chaos recording-campaign import-all docs clean determinism test-clients
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Show the whole job in half a minute, without a network
@@ -19,14 +19,23 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## Throughput beside a plain relay; prints the tables of docs/performance.md
+bench: $(READY)  ## Throughput and delay beside other relays; prints the tables of docs/performance.md
 	$(BIN)/python -m tests.bench.fanout
+
+bench-check: $(READY)  ## A short round of it; fails where a ratio falls below its floor
+	$(BIN)/python -m tests.bench.fanout --check
 
 bench-pool: $(READY)  ## What the upstream pool costs: subscribing, rotating, redundancy, planning
 	$(BIN)/python -m tests.bench.pool
 
 bench-recording: $(READY)  ## Recordings beside MCAP, gzip and JSON lines; seeking in 10 GB; importing
 	$(BIN)/python -m tests.bench.recording
+
+bench-slow: $(READY)  ## What clients that do not read, or leave rudely, cost the others
+	$(BIN)/python -m tests.bench.slow
+
+fuzz: $(READY)  ## Random frames, read as wsproto reads them; FUZZ_SECONDS=60, FUZZ_SEED, FUZZ_CASES
+	$(BIN)/python -m tests.wire.fuzz
 
 chaos: $(READY)  ## Ten minutes of faults, a hundred rotations, a hundred lost lines
 	CHAOS_SECONDS=600 CHAOS_EVERY_MS=1500 ROTATIONS=100 KILLS=100 $(BIN)/python -m pytest \
@@ -42,6 +51,9 @@ import-all: $(READY)  ## Import, export and import again all of ../shared/traffi
 determinism: $(READY)  ## A replay gives the same bytes: ten runs at each speed, on twenty seconds
 	DETERMINISM_RUNS=10 DETERMINISM_CUT=+20s $(BIN)/python -m pytest tests/e2e/test_determinism.py
 
+test-clients: $(READY)  ## ccxt, python-binance and cryptofeed against a replay; installs them in .venv-clients
+	$(BIN)/python -m pytest tests/clients -m clients
+
 docs: $(READY)  ## Write the parts of docs/ that come from the code
 	$(BIN)/python -m tests.kit.write_docs
 
@@ -53,4 +65,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

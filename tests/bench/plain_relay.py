@@ -1,4 +1,4 @@
-"""What one writes without wsproxy: ``python -m tests.bench.plain_relay URL``.
+"""What one writes without wsproxy: ``python -m tests.bench.plain_relay URL [AUTHORITY]``.
 
 A relay on trio-websocket, as its documentation suggests: one task a client, which sends it each
 message. It neither routes nor records, and waits for slow clients. Prints its port.
@@ -6,6 +6,7 @@ message. It neither routes nor records, and waits for slow clients. Prints its p
 
 from __future__ import annotations
 
+import ssl
 import sys
 from functools import partial
 
@@ -27,9 +28,10 @@ class Relay:
     def __init__(self) -> None:
         self._queues: set[trio.MemorySendChannel[str | bytes]] = set()
 
-    async def run(self, url: str) -> None:
+    async def run(self, url: str, authority: str | None = None) -> None:
         """Relay until the source closes."""
-        async with open_websocket_url(url) as source, trio.open_nursery() as nursery:
+        context = None if authority is None else ssl.create_default_context(cafile=authority)
+        async with open_websocket_url(url, context) as source, trio.open_nursery() as nursery:
             serve = partial(serve_websocket, self._serve, "127.0.0.1", 0, ssl_context=None)
             server = await nursery.start(serve)
             print(server.port, flush=True)
@@ -62,4 +64,4 @@ async def _send_all(
 
 
 if __name__ == "__main__":
-    trio.run(Relay().run, sys.argv[1])
+    trio.run(partial(Relay().run, *sys.argv[1:]))

@@ -20,15 +20,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice, product
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from statistics import median
-from string import ascii_lowercase
 
 from tests.bench import plan
-from tests.bench.load import CHUNK_BYTES, STALL_SECONDS, STREAMS, frames, message
-from tests.bench.processes import NUMBER, cpu_ns, process, progress, said
+from tests.bench.load import (
+    CHUNK_BYTES,
+    FRAME_BYTES,
+    STALL_SECONDS,
+    STREAMS,
+    frames,
+    message,
+    names,
+)
+from tests.bench.processes import NUMBER, cpu_ns, process, progress, said, tell
 from tests.bench.tables import Rows, machine, markdown, plain, put
 from tests.kit import campaign
 from tests.kit.exchange import Exchange, running
@@ -61,12 +68,6 @@ def _proxy(url: str, *options: str) -> Iterator[Process]:
             yield proxy
 
 
-def _streams(count: int) -> list[str]:
-    """So many names of 20 characters, the length that capacity planning takes for granted."""
-    symbols = map("".join, product(ascii_lowercase, repeat=4))
-    return [f"{symbol}usdt@depth@100ms" for symbol in islice(symbols, count)]
-
-
 def _check(exchange: Exchange) -> None:
     if exchange.violations or exchange.refused:
         raise ValueError(f"limits were broken: {exchange.violations} {exchange.refused}")
@@ -77,7 +78,7 @@ def _check(exchange: Exchange) -> None:
 
 def subscribing(rounds: int, streams: int) -> list[str]:
     """How long until so many streams are granted, as a row."""
-    times = [_subscribe(_streams(streams)) for _ in range(rounds)]
+    times = [_subscribe(names(streams)) for _ in range(rounds)]
     need = _need(streams)
     return [
         f"{streams:,} streams",
@@ -142,17 +143,17 @@ def rotating(
     """
     quiet: list[Stretch] = []
     busy: list[Stretch] = []
-    names = _streams(streams)
+    wanted = names(streams)
     pace = rate / _PER_BURST
     bursts, step = int(seconds * pace), int(every * pace)
     exchange = BinanceExchange(keep_log=False)
     with running(exchange) as url, _proxy(url) as proxy:
-        place = f"{proxy.url}/stream?streams={'/'.join(names)}"
+        place = f"{proxy.url}/stream?streams={'/'.join(wanted)}"
         sizes = (str(bursts * _PER_BURST), str(2 * rounds))
         with process("-m", "tests.bench.stopwatch", place, *sizes) as stopwatch:
             said(stopwatch, "(ready)")
             exchange.wait_for(lambda: len(exchange.subscribed) == streams, STALL_SECONDS)
-            source = _bursts(names)
+            source = _bursts(wanted)
             for number in range(1, rounds + 1):
                 for stretches, hangups in (
                     (quiet, range(0)),
@@ -252,8 +253,9 @@ def flooding(lines: int, messages: int) -> Flood:
     options = (f"--redundancy={lines}", "--outbox-mb=4000")
     with running(exchange) as url, _proxy(url, *options) as proxy:
         place = f"{proxy.url}/stream?streams={'/'.join(STREAMS)}"
-        with process("-m", "tests.bench.sinks", place, "1", str(messages)) as sinks:
+        with process("-m", "tests.bench.sinks", place, "1", "0") as sinks:
             said(sinks, "(ready)")
+            tell(sinks, messages * FRAME_BYTES)
             exchange.wait_for(lambda: all(len(exchange.holders(s)) == lines for s in STREAMS))
             before_ns, begin_ns = cpu_ns(proxy.pid), time.monotonic_ns()
             for start in range(0, len(data), CHUNK_BYTES):

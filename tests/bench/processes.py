@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.bench.load import STALL_SECONDS
 
@@ -16,14 +18,20 @@ NUMBER = r"(\d+)"
 
 
 @contextmanager
-def process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process, which is told to stop when the block is left."""
+def process(
+    *command: str, program: str = sys.executable, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A process, of Python or another program, which is told to stop when the block is left.
+
+    ``env`` is added to the environment.
+    """
     with subprocess.Popen(
-        [sys.executable, *command],
+        [program, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={**os.environ, **(env or {})},
     ) as running:
         try:
             yield running
@@ -58,6 +66,12 @@ def said(running: subprocess.Popen[str], pattern: str) -> str:
     raise RuntimeError(f"{_shown(running.args[1:])} failed:\n{''.join(lines)}")
 
 
+def tell(running: subprocess.Popen[str], *words: object) -> None:
+    """Write a line to the process."""
+    assert running.stdin is not None
+    print(*words, file=running.stdin, flush=True)
+
+
 def _shown(command: Sequence[str]) -> str:
     return textwrap.shorten(" ".join(command), 200)
 
@@ -66,6 +80,13 @@ def cpu_ns(pid: int) -> int:
     """CPU time that a process has used, ns; Linux only."""
     clock = ~pid << 3 | 2  # as clock_getcpuclockid(3) makes it there
     return time.clock_gettime_ns(clock)
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has had resident so far; Linux only."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def progress(text: str) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 Rows = Sequence[Sequence[str]]
 """The first row is the head, the first column says what the others are about."""
@@ -30,6 +31,12 @@ def markdown(rows: Rows) -> str:
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     first, *others = zip(row, widths, strict=True)
     return [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
+
+
+def spread(values: Sequence[float], digits: int = 0) -> list[str]:
+    """Median, and minimum to maximum: two cells."""
+    low, middle, high = min(values), median(values), max(values)
+    return [f"{middle:,.{digits}f}", f"{low:,.{digits}f} to {high:,.{digits}f}"]
 
 
 def machine() -> str:
