@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.hub.fake_venue import SECOND
 from tests.hub.playbook import WALL_NS
 from wsproxy.app import clock
 from wsproxy.app.board import Board, Feed
-from wsproxy.app.status import ClientStatus, Status, WindowStatus
+from wsproxy.app.status import ClientStatus, GapStatus, Status, WindowStatus
 from wsproxy.app.tape import Tape
 from wsproxy.config import Address, Recording
 from wsproxy.hub.events import Note, UpstreamClosed, UpstreamOpened, UpstreamSent
@@ -27,10 +28,12 @@ def _time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", instant)
 
 
-def hang(stage: Stage, tape: Tape | None = None) -> Board:
+def hang(
+    stage: Stage, tape: Tape | None = None, on_gap: Callable[[GapStatus], None] | None = None
+) -> Board:
     """A board for what is on the stage."""
     feeds = {"fake": Feed(stage.hub, stage.pool, ["ws://fake"])}
-    return Board(ADDRESS, stage.engine, feeds, stage.budget, tape)
+    return Board(ADDRESS, stage.engine, feeds, stage.budget, tape, on_gap)
 
 
 def connect(stage: Stage) -> None:
@@ -130,6 +133,16 @@ async def test_gaps_are_remembered_the_newest_first(autojump_clock: trio.testing
     assert gaps[1].until_ns - gaps[1].since_ns == SECOND
 
 
+async def test_somebody_is_told_of_a_gap_with_all_that_is_known(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    told: list[GapStatus] = []
+    board = hang(Stage(), on_gap=told.append)
+    fields = record.gap(["a"], "why", 5, 6, last=1, first=8, until_ns=7)
+    board.noted(Note(Kind.GAP, 1, ("a",), fields))
+    assert told == [GapStatus(5, 7, ("a",), 6, "why", 1, 8)]
+
+
 async def test_clients_and_their_lag(autojump_clock: trio.testing.MockClock) -> None:
     stage = Stage()
     board = hang(stage)
@@ -144,6 +157,19 @@ async def test_clients_and_their_lag(autojump_clock: trio.testing.MockClock) -> 
         ClientStatus(1, "/a,b", 2, 0, 0, 0, 0),
         ClientStatus(2, "/a", 1, 0, before + len(b"??a 1"), 2.0, 0),
     ]
+
+
+async def test_what_clients_were_spared() -> None:
+    stage = Stage(replaced="a")
+    board = hang(stage)
+    stage.join("/a", FakeClient(is_slow=True), conflates=True)
+    connect(stage)
+    stage.carry("a 1")
+    stage.carry("a 2", "a 33")
+    (client,) = board.full().clients
+    assert (client.lag_bytes, client.conflated) == (len(b"??a 1" + b"??a 33"), 1)
+    (venue,) = board.full().venues
+    assert venue.conflated == 1
 
 
 async def test_a_client_that_waits_for_an_answer() -> None:

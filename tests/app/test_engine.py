@@ -12,6 +12,7 @@ import trio.testing
 from tests.app.support import FakeClient, Stage
 from tests.hub.fake_venue import SECOND
 from wsproxy.app import clock
+from wsproxy.app.engine import ConflatingPort
 from wsproxy.hub import events as e
 from wsproxy.hub.link import ACK_TIMEOUT_NS
 from wsproxy.model import TEXT, Kind
@@ -178,6 +179,27 @@ def test_a_young_backlog_may_be_four_times_the_bound(messages: int, lags: bool) 
     assert (stage.engine.ports[1].close is not None) is lags
 
 
+def test_of_a_crowd_that_lags_few_are_closed_at_once() -> None:
+    stage, crowd = Stage(outbox_bytes=10), [FakeClient(is_slow=True) for _ in range(25)]
+    subscribed(stage, *crowd)
+
+    def left() -> int:
+        return sum(port.close is None for port in stage.engine.ports.values())
+
+    counts = []
+    for number in range(5):
+        stage.carry(f"a {number}")
+        counts.append(left())
+    assert counts == [25, 25, 15, 5, 0]
+
+
+def test_of_a_crowd_whose_outboxes_are_full_none_stays() -> None:
+    stage, crowd = Stage(outbox_bytes=10), [FakeClient(is_slow=True) for _ in range(25)]
+    subscribed(stage, *crowd)
+    stage.carry(*(f"a {number}" for number in range(9)))
+    assert all(port.close is not None for port in stage.engine.ports.values())
+
+
 def test_a_client_that_reads_no_replies_lags_too() -> None:
     stage, slow = Stage(outbox_bytes=9), FakeClient(is_slow=True)
     port = stage.join("/", slow)
@@ -188,6 +210,87 @@ def test_a_client_that_reads_no_replies_lags_too() -> None:
     assert port.close is not None
     assert port.close[0] == 1008
     assert port.close[1].startswith("lagging: ")
+
+
+# --- clients that conflate ---------------------------------------------------------------------
+
+
+def conflating(client: FakeClient, outbox_bytes: int = 1000) -> tuple[Stage, ConflatingPort]:
+    """A stage on which the client has the stream ``a``, whose messages replace one another."""
+    stage = Stage(replaced="a", outbox_bytes=outbox_bytes)
+    port = stage.join("/a", client, conflates=True)
+    assert isinstance(port, ConflatingPort)
+    stage.engine.dispatch(stage.hub, e.UpstreamOpened(1))
+    stage.engine.dispatch(stage.hub, e.UpstreamSent(1))
+    stage.carry("!ok 1")
+    return stage, port
+
+
+async def test_a_client_that_keeps_up_gets_everything_whether_it_conflates_or_not() -> None:
+    client = FakeClient()
+    stage, port = conflating(client)
+    stage.carry("a 1", "a 2")
+    stage.carry("a 3")
+    assert client.texts == ["a 1", "a 2", "a 3"]
+    assert (port.lag_bytes, port.conflated, stage.hub.conflated) == (0, 0, 0)
+
+
+async def test_a_client_that_conflates_gets_the_newest_when_it_has_read_the_rest(
+    nursery: trio.Nursery,
+) -> None:
+    client = FakeClient(is_slow=True)
+    stage, port = conflating(client)
+    nursery.start_soon(port.keep_up)
+    stage.carry("a 1")
+    await trio.testing.wait_all_tasks_blocked()
+    for number in range(2, 6):
+        stage.carry(f"a {number}")
+    assert client.texts == ["a 1"]
+    assert port.lag_bytes == len(b"??a 1") + len(b"??a 5")
+    client.is_slow = False
+    client.drained.set()
+    await trio.testing.wait_all_tasks_blocked()
+    stage.carry("a 6")
+    assert client.texts == ["a 1", "a 5", "a 6"]
+    assert (port.lag_bytes, port.conflated, stage.hub.conflated) == (0, 3, 3)
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_waits_in_the_hub_counts_as_lag() -> None:
+    stage, port = conflating(FakeClient(is_slow=True), outbox_bytes=20)
+    stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"+b", TEXT))
+    stage.carry("!ok 2", "a 1")
+    for _ in range(9):
+        stage.carry("a 2")
+    assert port.close is None
+    other = stage.join("/b")
+    stage.carry("b 1")
+    code, reason = port.close or (0, "")
+    assert code == 1008
+    assert reason.startswith("lagging: ")
+    assert other.close is None
+    assert list(stage.hub.behind) == []
+
+
+async def test_a_client_that_leaves_takes_its_backlog_along() -> None:
+    stage, port = conflating(FakeClient(is_slow=True))
+    stage.carry("a 1")
+    stage.carry("a 2")
+    assert list(stage.hub.behind) == [port.number]
+    stage.engine.leave(stage.hub, port)
+    assert list(stage.hub.behind) == []
+    assert port.lag_bytes == len(b"??a 1")
+    assert stage.hub.catch_up(port.number) == b""
+
+
+async def test_what_waits_goes_before_a_connection_of_ones_own() -> None:
+    client = FakeClient(is_slow=True)
+    stage, port = conflating(client)
+    stage.carry("a 1")
+    stage.carry("a 2", "a 3")
+    stage.engine.dispatch(stage.hub, e.ClientSaid(port.number, b"$login", TEXT))
+    assert port.dedicated is not None
+    assert client.texts == ["a 1", "a 3"]
 
 
 # --- time --------------------------------------------------------------------------------------

@@ -76,3 +76,11 @@ def test_keys_of_the_json() -> None:
     assert said["venues"][0]["connections"][0]["windows"] == [
         {"name": "frames per connection", "used": 2, "most": 5}
     ]
+
+
+def test_a_gap_in_words() -> None:
+    gap = GapStatus(0, 5, ("a", "b"), None, "why")
+    when = "between 1970-01-01T00:00:00.000000000Z and 1970-01-01T00:00:00.000000005Z"
+    assert gap.sentence == f"a, b: messages may be missing {when}"
+    gap = GapStatus(0, 5, ("a",), 1234, "why", 7, 1242)
+    assert gap.sentence == f"a: 1,234 are missing {when}, behind number 7 and before 1242"

@@ -95,6 +95,16 @@ def test_many_clients_are_cut_short(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert lines[-1] == "  and 1,180 more"
 
 
+def test_what_clients_were_spared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (venue,) = FULL.venues
+    spared = msgspec.structs.replace(FULL, venues=[msgspec.structs.replace(venue, conflated=1234)])
+    monkeypatch.setattr(asking, "ask", lambda *_: msgspec.json.encode(spared))
+    last = run("status", "--admin", "9000").output.splitlines()[-1]
+    assert last == (
+        "  binance: 1,234 times a newer message replaced one that a client had no time for"
+    )
+
+
 def test_json_is_passed_on(run: Run, asked: Asked) -> None:
     result = run("status", "--admin", "127.0.0.1:9000", "--json")
     assert asked[0][0] == Address("127.0.0.1", 9000)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import trio
 
 from wsproxy.app import clock
@@ -57,7 +58,9 @@ class Board:
         feeds: Mapping[str, Feed],
         budget: Budget,
         tape: Tape | None,
+        on_gap: Callable[[GapStatus], None] | None = None,
     ) -> None:
+        self._on_gap = on_gap
         self._address = address
         self._engine = engine
         self._feeds = feeds
@@ -96,21 +99,16 @@ class Board:
         self._meter.sample(counts, clock.now().mono_ns)
 
     def noted(self, note: Note) -> None:
-        """Remember a gap; everything else that is noted is passed over."""
+        """Remember a gap, and tell of it; everything else that is noted is passed over."""
         if note.kind is not Kind.GAP:
             return
         fields = read_event(note.payload)
-        since_ns, missed = fields["since"], fields["missed"]
-        assert isinstance(since_ns, int), "the hub wrote it"
-        self._gaps.appendleft(
-            GapStatus(
-                since_ns=since_ns,
-                until_ns=clock.now().wall_ns,
-                streams=note.streams,
-                missed=missed if isinstance(missed, int) else None,
-                why=str(fields["why"]),
-            )
-        )
+        until_ns = fields.get("until", clock.now().wall_ns)
+        times = {"since_ns": fields["since"], "until_ns": until_ns}
+        gap = msgspec.convert({**fields, **times}, GapStatus)
+        self._gaps.appendleft(gap)
+        if self._on_gap is not None:
+            self._on_gap(gap)
 
     def full(self) -> FullStatus:
         """Everything that there is to say."""
@@ -135,6 +133,7 @@ class Board:
             messages=hub.messages,
             messages_per_s=self._meter.rate(name, hub.messages, now.mono_ns),
             gaps=hub.gaps,
+            conflated=hub.conflated,
             refused=dict(hub.refused),
             connections=[
                 self._connection(link, leads.get(link.number, Lead(0, 0)), feed.urls, now)
@@ -179,9 +178,10 @@ class Board:
                     name=port.name,
                     streams=0 if client is None else len(client.active),
                     requests=0 if client is None else len(client.waiting),
-                    lag_bytes=port.client.pending_bytes,
+                    lag_bytes=port.lag_bytes,
                     lag_seconds=0 if since_ns is None else _ago(since_ns, now),
                     priority=0 if client is None else client.priority,
+                    conflated=port.conflated,
                 )
             )
         return found

@@ -41,6 +41,8 @@ log = logging.getLogger("wsproxy")
 _BURST_NS = SECOND_NS
 _BURST = 4
 """For so long an outbox may hold this many times its bound: books that a client just asked for."""
+_AT_ONCE = 10
+"""So many of a crowd that lags are closed behind a chunk, which all others wait for."""
 
 
 class Port:
@@ -65,12 +67,66 @@ class Port:
         """What was sent so far; None if nobody wants to know."""
         return None if self.tally is None else self.tally.of(self.number, self.name)
 
+    @property
+    def lag_bytes(self) -> int:
+        """How much waits for the client."""
+        return self.client.pending_bytes
+
+    @property
+    def conflated(self) -> int:
+        """How many messages it was spared, because newer ones replaced them."""
+        return 0
+
     def write(self, frames: bytes) -> None:
         """Send encoded frames."""
         self.bytes += len(frames)
         if self.tally is not None:
             self.tally.add(frames)
         self.client.write_nowait(frames)
+
+
+class ConflatingPort(Port):
+    """The place of a client that wants no more than the newest of what it has no time to read.
+
+    While its outbox holds anything, what comes waits in its hub, where newer messages replace
+    older ones. ``keep_up`` must run as long as the client is there.
+    """
+
+    def __init__(
+        self, number: int, client: Client, name: str, tally: Tally | None, hub: Hub
+    ) -> None:
+        super().__init__(number, client, name, tally)
+        self._hub = hub
+        self._behind = trio.Event()
+
+    @property
+    def lag_bytes(self) -> int:
+        """How much waits for the client, here and in its hub."""
+        backlog = self._hub.backlog(self.number)
+        return self.client.pending_bytes + (0 if backlog is None else backlog.bytes)
+
+    @property
+    def conflated(self) -> int:
+        """How many messages it was spared, because newer ones replaced them."""
+        backlog = self._hub.backlog(self.number)
+        return 0 if backlog is None else backlog.replaced
+
+    def write(self, frames: bytes) -> None:
+        """Send encoded frames."""
+        super().write(frames)
+        if self.client.pending_bytes:
+            self._hub.fell_behind(self.number)
+            self._behind.set()
+
+    async def keep_up(self) -> None:
+        """Send what waits in the hub, whenever the client has read what is before it."""
+        while True:
+            await self._behind.wait()
+            await self.client.drain()
+            self._behind = trio.Event()
+            frames = self._hub.catch_up(self.number)
+            if frames:
+                self.write(frames)
 
 
 class Upstreams(Protocol):
@@ -118,12 +174,26 @@ class Engine:
     # --- control plane ---
 
     def join(
-        self, venue: str, session: Session, client: Client, name: str, priority: int = 0
+        self,
+        venue: str,
+        session: Session,
+        client: Client,
+        name: str,
+        priority: int = 0,
+        *,
+        conflates: bool = False,
     ) -> Port:
-        """Let a client in."""
+        """Let a client in; its port is a ConflatingPort if it conflates."""
+        hub = self.hubs[venue]
         self._joined += 1
-        port = self.ports[self._joined] = Port(self._joined, client, name, self._tally())
-        self.dispatch(self.hubs[venue], ClientJoined(port.number, session, priority))
+        number, tally = self._joined, self._tally()
+        port = (
+            ConflatingPort(number, client, name, tally, hub)
+            if conflates
+            else Port(number, client, name, tally)
+        )
+        self.ports[number] = port
+        self.dispatch(hub, ClientJoined(number, session, priority, conflates))
         return port
 
     def leave(self, hub: Hub, port: Port) -> None:
@@ -216,6 +286,7 @@ class Engine:
                 port.write(frames)
                 if port.client.pending_bytes > bound:
                     lagging.append(port)
+        lagging += [ports[number] for number in hub.behind if ports[number].lag_bytes > bound]
         self._tell_lagging(hub, lagging)
 
     def pass_on(self, hub: Hub, port: Port, frames: bytes) -> None:
@@ -225,8 +296,11 @@ class Engine:
             self._tell_lagging(hub, [port])
 
     def _tell_lagging(self, hub: Hub, lagging: Iterable[Port]) -> None:
+        at_once = _AT_ONCE
         for port in lagging:
-            pending_bytes, since_ns = port.client.pending_bytes, port.client.pending_since_ns
+            pending_bytes, since_ns = port.lag_bytes, port.client.pending_since_ns
             age_ns = 0 if since_ns is None else clock.now().mono_ns - since_ns
-            if age_ns >= _BURST_NS or pending_bytes > _BURST * self._outbox_bytes:
+            is_full = pending_bytes > _BURST * self._outbox_bytes
+            if is_full or (age_ns >= _BURST_NS and at_once > 0):
+                at_once -= 1
                 self.dispatch(hub, ClientLagged(port.number, pending_bytes, age_ns))

@@ -19,9 +19,11 @@ from wsproxy.app.ledger import Ledger, default_directory
 from wsproxy.app.listener import FrontDoor
 from wsproxy.app.passthrough import Passthrough
 from wsproxy.app.recorder import Marked, Recorder
+from wsproxy.app.settling import settle
 from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.upstream import Connections
+from wsproxy.app.warmup import WarmUp
 from wsproxy.config import SECOND_NS, Address, Mirror, Serving, Upstream, VenueSetting
 from wsproxy.hub.events import Note, Tick
 from wsproxy.hub.hub import Hub
@@ -71,12 +73,14 @@ async def live(
     listeners: Sequence[trio.SocketListener],
     ssl_context: ssl.SSLContext,
     tape: Tape | None,
+    warm_up: WarmUp | None = None,
 ) -> AsyncIterator[Live]:
     """Run the proxy for as long as the block lasts; leaving it drains in order.
 
     First no more clients are accepted and those connected are told to come back (1012), then the
-    connections to the venues close, then the tape writes the rest. Raises RecordingError
-    if the disk fails and the tape's settings want the proxy to stop then.
+    connections to the venues close, then the tape writes the rest. With a ``warm_up`` clients get
+    that first. Raises RecordingError if it cannot be read, or if the disk fails and the tape's
+    settings want the proxy to stop then.
     """
     host, port = listeners[0].socket.getsockname()[:2]
     hubs = {
@@ -107,7 +111,8 @@ async def live(
     }
     urls = {name: [mirror.url for mirror in mirrors[name]] for name in hubs}
     feeds = {name: Feed(hub, pools[name], urls[name]) for name, hub in hubs.items()}
-    board = Board(Address(host, port), engine, feeds, budget, tape)
+    on_gap = None if warm_up is None else warm_up.lacks
+    board = Board(Address(host, port), engine, feeds, budget, tape, on_gap)
     recorder = None if tape is None else Recorder(tape, feeds, board, numbers)
 
     def rotate() -> None:
@@ -128,10 +133,13 @@ async def live(
                 passthrough = Passthrough(engine, urls, ssl_context, ledger, private_tape)
                 for hub in hubs.values():
                     venues.start_soon(engine.tick, hub)
+                    venues.start_soon(settle, hub)
                 for name, stream in upstream.subscribe:
                     engine.perform(hubs[name], hubs[name].pin(stream, clock.now()))
                 if recorder is not None:
                     venues.start_soon(recorder.run, upstream)
+                if warm_up is not None:
+                    await venues.start(warm_up.play, engine, numbers)
                 async with trio.open_nursery() as clients:
                     door = FrontDoor(engine, serving, passthrough, upstream.priorities)
                     await clients.start(door.serve, listeners)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from wsproxy.recording.times import iso
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -80,6 +82,8 @@ class VenueStatus(msgspec.Struct, frozen=True):
     connections: list[ConnectionStatus]
     windows: list[WindowStatus]
     waiting: list[WaitingStatus]
+    conflated: int = 0
+    """Messages that newer ones replaced before a client had time for them."""
 
 
 class GapStatus(msgspec.Struct, frozen=True):
@@ -91,6 +95,18 @@ class GapStatus(msgspec.Struct, frozen=True):
     missed: int | None
     """How many messages, if that is known."""
     why: str
+    last: int | None = None
+    first: int | None = None
+    """The venue's sequence numbers before and behind it, where it has them."""
+
+    @property
+    def sentence(self) -> str:
+        """What is missing, for people."""
+        what = "messages may be missing" if self.missed is None else f"{self.missed:,} are missing"
+        where = f"between {iso(self.since_ns)} and {iso(self.until_ns)}"
+        if self.first is not None:
+            where += f", behind number {self.last} and before {self.first}"
+        return f"{', '.join(self.streams)}: {what} {where}"
 
 
 class ClientStatus(msgspec.Struct, frozen=True):
@@ -104,6 +120,8 @@ class ClientStatus(msgspec.Struct, frozen=True):
     lag_bytes: int
     lag_seconds: float
     priority: int
+    conflated: int = 0
+    """Messages that newer ones replaced before it had time for them."""
 
 
 class RecordingStatus(msgspec.Struct, frozen=True):

@@ -186,6 +186,12 @@ def _clients(status: FullStatus) -> Iterator[str]:
         for one in sorted(status.clients, key=lambda one: (-one.lag_bytes, one.number))
     ]
     yield from _section("clients", head, rows)
+    for venue in status.venues:
+        if venue.conflated:
+            yield (
+                f"  {venue.name}: {venue.conflated:,} times a newer message replaced one that a "
+                "client had no time for"
+            )
 
 
 def _section(

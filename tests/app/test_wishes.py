@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsproxy.app.priority import priority
+from wsproxy.app.wishes import Wishes, wishes
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,22 @@ def test_priority(
     tokens: dict[str, int],
     expected: tuple[int, str],
 ) -> None:
-    assert priority(headers, query, tokens) == expected
+    rank, rest = expected
+    assert wishes(headers, query, tokens) == (Wishes(rank), rest)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "conflates", "rest"),
+    [
+        ([], "conflate=1", True, ""),
+        ([], "streams=a/b&conflate=1&x=2", True, "streams=a/b&x=2"),
+        ([("x-wsproxy-conflate", "1")], "x=2", True, "x=2"),
+        ([("x-wsproxy-conflate", "1")], "conflate=0", False, ""),
+        ([], "conflate=0", False, ""),
+        ([], "conflate", False, ""),
+        ([], "conflate=yes", False, ""),
+        ([("x-other", "1")], "", False, ""),
+    ],
+)
+def test_conflating(headers: list[tuple[str, str]], query: str, conflates: bool, rest: str) -> None:
+    assert wishes(headers, query, {}) == (Wishes(conflates=conflates), rest)
