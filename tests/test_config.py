@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wsproxy.config import (
     Address,
     Admin,
+    Playing,
     VenueSetting,
     is_loopback,
     parse_address,
@@ -129,3 +131,18 @@ def test_rest_urls() -> None:
 def test_what_is_no_rest_url(text: str) -> None:
     with pytest.raises(ConfigError, match="has to be like https://host:port"):
         parse_rest_url(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("loops", 0),
+        ("max_idle_ns", -1),
+        ("clients", 0),
+        ("settle_seconds", -0.5),
+        ("stall_seconds", 0),
+    ],
+)
+def test_what_no_replay_can_do(setting: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"={value}: that is too small"):
+        Playing(**{setting: value})

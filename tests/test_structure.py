@@ -23,7 +23,6 @@ MODULES = [
 
 WITHOUT_TESTS = {
     "wsproxy/__main__.py": "two lines that tests/docs run as a process",
-    "wsproxy/errors.py": "the exceptions; whoever raises them tests their text",
     "wsproxy/model.py": "the vocabulary: names and fields, nothing that decides",
     "wsproxy/venues/base.py": "the interface of a venue; tests/docs runs an example of it",
 }

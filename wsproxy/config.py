@@ -92,6 +92,17 @@ class Playing:
     faults: Path | None = None
     """A file of faults that are to happen."""
 
+    def __post_init__(self) -> None:
+        for name, value, is_good in (
+            ("loop", self.loops, self.loops is None or self.loops >= 1),
+            ("max_idle", self.max_idle_ns, self.max_idle_ns is None or self.max_idle_ns >= 0),
+            ("clients", self.clients, self.clients >= 1),
+            ("settle", self.settle_seconds, self.settle_seconds >= 0),
+            ("stall_timeout", self.stall_seconds, self.stall_seconds > 0),
+        ):
+            if not is_good:
+                raise ConfigError(f"{name}={value}: that is too small")
+
 
 @dataclass(frozen=True)
 class Upstream:

@@ -112,9 +112,14 @@ class Stage:
     """An engine with a hub of the fake venue, live, and what came out of it."""
 
     def __init__(
-        self, *, outbox_bytes: int = 1000, linger_ns: int = 0, digest: bool = False
+        self,
+        *,
+        outbox_bytes: int = 1000,
+        linger_ns: int = 0,
+        digest: bool = False,
+        replaced: str | None = None,
     ) -> None:
-        self.hub = Hub(FakeVenue())
+        self.hub = Hub(FakeVenue(replaced=replaced))
         self.budget = Budget(2, 1)
         self.pool = self.hub.go_live(
             self.budget, linger_ns=linger_ns, numbers=itertools.count(1), jitter=lambda: 0.5
@@ -129,9 +134,10 @@ class Stage:
         )
         self.upstreams = self.engine.upstreams = FakeUpstreams()
 
-    def join(self, path: str, client: Client | None = None) -> Port:
+    def join(self, path: str, client: Client | None = None, *, conflates: bool = False) -> Port:
         session = self.hub.venue.session(path, "")
-        return self.engine.join("fake", session, client or FakeClient(), path)
+        client = client or FakeClient()
+        return self.engine.join("fake", session, client, path, conflates=conflates)
 
     def carry(self, *texts: str) -> None:
         """One chunk from the venue, on connection 1."""

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio.testing
 
 from tests.hub.fake_venue import SECOND
 from wsproxy.app import ledger as module
+from wsproxy.app.clock import now
 from wsproxy.app.ledger import Claim, Ledger, Wait, default_directory
 from wsproxy.venues.profile import Rate
 
@@ -57,6 +59,15 @@ def test_frames_are_counted_over_all_ledgers_and_apart_from_attempts(directory: 
     assert one.frame("other:1", RATE, 300) is None
     assert two.frame(HOST, RATE, due_ns) is None
     claim(two, 500)
+
+
+async def test_a_turn_comes_when_the_machine_has_room(directory: Path) -> None:
+    rate, began_ns = Rate(1, 20_000_000), now().mono_ns
+    for ledger in (Ledger(directory), Ledger(directory)):
+        await ledger.turn(HOST, rate)
+    assert now().mono_ns - began_ns >= 22_000_000
+    with trio.testing.assert_no_checkpoints():
+        await ledger.turn(HOST, None)
 
 
 def test_frames_from_before_the_machine_started_anew_grow_old(directory: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -241,6 +242,20 @@ async def test_frames_keep_to_the_venues_window(
         await client.send(b"$3")
         assert (await upstream.frame()).data == b"$3"
         assert 4 < sum(slept) < 6
+
+
+@pytest.mark.parametrize(("private", "counted"), [(False, True), (True, False)])
+async def test_frames_count_for_the_address_of_the_machine(
+    tmp_path: Path, private: bool, counted: bool
+) -> None:
+    rate = Rate(1, 3600 * SECOND)
+    hosts = (("/", "ws://elsewhere"),) if private else ()
+    venue = FakeVenue(**ANY, requests_per_ip=rate, private_hosts=hosts)
+    async with scene(tmp_path, venue) as place:
+        await place.pair()
+        host = urlsplit(place.urls["fake"][0]).netloc
+        ready_ns = place.ledger.frame(host, rate, now().mono_ns)
+        assert (ready_ns is not None) is counted
 
 
 # --- ends ---------------------------------------------------------------------------------------

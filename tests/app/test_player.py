@@ -43,6 +43,26 @@ def since(began: float, client: FakeClient) -> list[float]:
     return [at - began for at in client.times]
 
 
+async def test_the_time_goes_on_between_messages(
+    four: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    replay = replay_of(four, speed=2.0)
+    player = replay.player
+    assert player.time_ns() == WALL_NS
+    seen: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(replay.play)
+        for order in (player.pause, player.resume, player.pause):
+            await trio.sleep(0.4)
+            seen.append((player.time_ns() - WALL_NS) / SECOND)
+            order()
+        player.seek(WALL_NS + 2 * SECOND)
+        await trio.testing.wait_all_tasks_blocked()
+        seen.append((player.time_ns() - WALL_NS) / SECOND)
+        player.resume()
+    assert seen == pytest.approx([0.8, 0.8, 1.6, 2.0], abs=1e-6)
+
+
 @pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
 async def test_messages_come_when_they_came(
     four: Path, speed: float, autojump_clock: trio.testing.MockClock

@@ -25,6 +25,7 @@ from tests.hub.fake_venue import SECOND
 from tests.hub.playbook import WALL_NS
 from tests.wire.loopback import Peer
 from wsproxy.app import replaying as module
+from wsproxy.app.engine import Port
 from wsproxy.errors import RecordingError
 from wsproxy.model import Kind
 from wsproxy.recording import events as record
@@ -140,3 +141,15 @@ def test_quiet_streams_are_there_and_refused_ones_are_not(tmp_path: Path) -> Non
         client = FakeClient()
         say(replay, join(replay, "/", client), f"+{stream}")
         assert client.texts == [reply]
+
+
+async def test_nothing_is_conflated(four: Path) -> None:
+    replay = replay_of(four)
+    async with serving(replay):
+        stream = await trio.open_tcp_stream(*replay.address)
+        peer = await Peer.connect(stream, "/a?conflate=1")
+        await peer.send(b"?")
+        await peer.frame()
+        (port,) = replay.engine.ports.values()
+        assert type(port) is Port
+        await stream.aclose()

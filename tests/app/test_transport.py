@@ -66,6 +66,7 @@ async def test_it_tells_where_it_is(replay: Replay, autojump_clock: trio.testing
         "session": "mine",
         "position": "2023-11-14T22:13:21.000000000Z",
         "position_ns": WALL_NS + SECOND,
+        "now_ns": WALL_NS + 3 * SECOND // 2,
         "first_ns": WALL_NS,
         "last_ns": WALL_NS + 9 * SECOND,
         "speed": 1.0,

@@ -62,6 +62,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
     monkeypatch.setattr(program, "run_live", stand_in(3))
     monkeypatch.setattr(program, "run_replay", stand_in(0))
+    monkeypatch.setattr(program, "run_then_live", stand_in(0))
     return calls
 
 

@@ -166,8 +166,18 @@ def test_what_others_said_cannot_write_to_the_terminal(capsys: pytest.CaptureFix
     assert line.endswith("the venue says \ufffd[2J\ufffdfake line")
 
 
-def test_ctrl_c_ends_a_command_as_in_every_shell(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        BaseExceptionGroup("", [BaseExceptionGroup("", [KeyboardInterrupt()]), ValueError()]),
+    ],
+    ids=["alone", "among others"],
+)
+def test_ctrl_c_ends_a_command_as_in_every_shell(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended, failing():
-        raise KeyboardInterrupt
+        raise error
     assert ended.value.code == 130
     assert capsys.readouterr().err == "Interrupted.\n"

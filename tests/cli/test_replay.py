@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import SECOND, WALL_NS, Run
-from wsproxy.config import Playing, Serving
+from wsproxy.config import Playing, Serving, Upstream, VenueSetting
 from wsproxy.replay.programme import Programme
 
 Called = list[tuple[Any, ...]]
@@ -92,3 +92,56 @@ def test_a_time_that_is_none(run: Run, recording: Path) -> None:
 def test_a_recording_that_is_none(run: Run, tmp_path: Path) -> None:
     result = run("replay", tmp_path / "none")
     assert (result.exit_code, result.stderr) == (1, f"Error: {tmp_path}/none does not exist\n")
+
+
+# --- then live ---------------------------------------------------------------------------------
+
+
+def test_then_live(run: Run, called: Called, recording: Path) -> None:
+    run(
+        *("replay", recording, "--then-live", "--start", "-1s", "--on-gap", "continue"),
+        *("--upstream", "binance=ws://127.0.0.1:1", "--max-connections", 3, "--max-idle", 1),
+    )
+    programme, serving, playing, upstream = called[0]
+    assert isinstance(programme, Programme)
+    assert serving == Serving()
+    assert playing == Playing(start=programme.last - SECOND, speed=None, max_idle_ns=SECOND)
+    assert upstream == Upstream(
+        venues=(VenueSetting("binance", "ws://127.0.0.1:1"),),
+        max_connections=3,
+        close_on_gap=False,
+    )
+
+
+def test_then_live_at_the_venues_own_address(run: Run, called: Called, recording: Path) -> None:
+    run("replay", recording, "--then-live", "--speed", "20")
+    assert called[0][2].speed == 20
+    assert called[0][3].venues == (VenueSetting("binance", None),)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--loop", "2"), "--then-live goes on from the recording's end: leave out --loop"),
+        (("--end", "+1s"), "--then-live goes on from the recording's end: leave out --end"),
+        (("--speed", "1"), "--then-live has to catch up: choose a --speed above 1, or max"),
+        (("--upstream", "x=ws://y"), "--upstream x=ws://y: the recording's venues are binance"),
+    ],
+)
+def test_what_does_not_go_with_then_live(
+    run: Run, recording: Path, options: tuple[str, ...], why: str
+) -> None:
+    result = run("replay", recording, "--then-live", *options)
+    assert (result.exit_code, result.stderr) == (2, f"Error: {why}\n")
+
+
+def test_then_live_goes_on_from_one_recording(run: Run, recording: Path) -> None:
+    result = run("replay", recording, recording, "--then-live")
+    assert result.stderr == "Error: --then-live goes on from one recording\n"
+
+
+@pytest.mark.parametrize("option", ["--on-gap=close", "--upstream=binance=ws://x", "--linger=1"])
+def test_what_is_for_then_live_only(run: Run, recording: Path, option: str) -> None:
+    result = run("replay", recording, option)
+    name = option.partition("=")[0]
+    assert (result.exit_code, result.stderr) == (2, f"Error: {name} is for --then-live\n")

@@ -49,10 +49,11 @@ class Process:
         arguments: tuple[str, ...],
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        module: str = "wsproxy",
     ) -> None:
         self._out = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process has ended
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "wsproxy", *arguments],
+            [sys.executable, "-W", "error", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=subprocess.PIPE,
@@ -143,13 +144,16 @@ class Process:
 
 @contextmanager
 def wsproxy(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    module: str = "wsproxy",
 ) -> Iterator[Process]:
     """Run a command that serves, on a free port; the block begins when it listens.
 
     What still runs at the end is stopped with SIGTERM, and killed if an error ends the block.
     """
-    process = Process((*arguments, "--listen", "127.0.0.1:0"), env, cwd)
+    process = Process((*arguments, "--listen", "127.0.0.1:0"), env, cwd, module)
     try:
         _ = process.url
         yield process

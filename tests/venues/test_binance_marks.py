@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.kit.traffic import BINANCE_BTC, BINANCE_MANY, load, requires_traffic
 from wsproxy.venues.base import Same, Span
-from wsproxy.venues.binance_marks import mark
+from wsproxy.venues.binance_marks import mark, numbers
 
 DIFF = (
     b'{"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":157,"u":160,'
@@ -37,6 +37,11 @@ TICKER = b'{"stream":"s","data":{"u":400900217,"s":"BNB","b":"25.3","B":"31","a"
 )
 def test_numbers(stream: str, payload: bytes, span: Span) -> None:
     assert mark(payload, stream) == span
+    read = numbers(stream)
+    assert (read is not None) == span.gapless
+    if read is not None:
+        assert read(payload) == (span.first, span.last)
+        assert read(b'{"stream":"s","data":{}}') is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from wsproxy.app.engine import Engine
-from wsproxy.app.listener import ping
+from wsproxy.app.pinging import ping
 from wsproxy.replay.clock import Clock
 
 _NEVER = 1 << 62

@@ -6,7 +6,7 @@ at once, one file per connection. Both are guarded by ``flock``, which the kerne
 process: whatever happens to an owner, its claims vanish with it, and nothing has to be cleaned up.
 
 Times are of the monotonic clock, which all processes of a machine share; steps of the wall clock
-mean nothing here. Nothing waits: whoever finds a file locked is told to come back.
+mean nothing here. No lock is waited for: whoever finds a file locked is told to come back.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
+import trio
+
+from wsproxy.app import clock
+from wsproxy.config import SECOND_NS
 from wsproxy.errors import HandshakeRefused
 from wsproxy.hub.limits import Window
 from wsproxy.venues.profile import Profile, Rate
@@ -118,6 +122,15 @@ class Ledger:
         except OSError as error:
             self._give_up(error)
             return None
+
+    async def turn(self, host: str, rate: Rate | None) -> None:
+        """Wait until a frame to ``host`` is within the limit of the machine, and count it."""
+        while rate is not None:
+            now_ns = clock.now().mono_ns
+            until_ns = self.frame(host, rate, now_ns)
+            if until_ns is None:
+                return
+            await trio.sleep((until_ns - now_ns) / SECOND_NS)
 
     def told_off(self, host: str, profile: Profile, refused: HandshakeRefused, now_ns: int) -> None:
         """A venue refused a connection: if we are too fast, no process goes on for a while."""

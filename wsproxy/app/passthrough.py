@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import trio
@@ -83,6 +85,10 @@ class Passthrough:
         profile, number = hub.venue.profile, command.connection
         base = self._base(hub, command)
         limiter = command.limiter
+        pace = None
+        if limiter is not None:
+            host = urlsplit(base).netloc
+            pace = _Pace(limiter, partial(self._ledger.turn, host, profile.requests_per_ip))
 
         def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
             if self._tape is not None:
@@ -109,7 +115,7 @@ class Passthrough:
                 self._note(Kind.OPENED, number, record.opened())
                 ended = ConnectionEnded(_NORMAL, "", "us")
                 try:
-                    ended = await _exchange(port.client, upstream, command)
+                    ended = await _exchange(port.client, upstream, command, pace)
                 finally:
                     closed = record.closed(ended.code, "", ended.by)
                     self._note(Kind.CLOSED, number, closed)
@@ -146,9 +152,28 @@ class Passthrough:
             self._tape.note(kind, number, (), payload)
 
 
-async def _exchange(client: Client, upstream: Upstream, command: Dedicate) -> ConnectionEnded:
+class _Pace(NamedTuple):
+    """The limits of the frames to the venue."""
+
+    limiter: Limiter
+    """In this process."""
+    turn: Callable[[], Awaitable[None]]
+    """Waits for the limit of the machine."""
+
+    async def begin(self, urgency: Urgency) -> None:
+        """Wait until a frame may go."""
+        limiter = self.limiter
+        while (ready_ns := limiter.ready_at(clock.now().mono_ns, urgency)) > clock.now().mono_ns:
+            await _sleep_until(ready_ns)
+        limiter.begin(urgency)
+        await self.turn()
+
+
+async def _exchange(
+    client: Client, upstream: Upstream, command: Dedicate, pace: _Pace | None
+) -> ConnectionEnded:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_forward, client, upstream, command)
+        nursery.start_soon(_forward, client, upstream, command, pace)
         ended = await upstream.wait_closed()
         nursery.cancel_scope.cancel()
     return ended
@@ -162,15 +187,17 @@ async def _see_off(client: Client, code: int, reason: str) -> None:
         await client.aclose(code, reason)
 
 
-async def _forward(client: Client, upstream: Upstream, command: Dedicate) -> None:
+async def _forward(
+    client: Client, upstream: Upstream, command: Dedicate, pace: _Pace | None
+) -> None:
     """Send what the client says, one message after the other; then close as the client did.
 
     While the venue takes nothing, the client is not read.
     """
     for payload in command.restoring:
-        await _send(upstream, (payload, TEXT), command.limiter, Urgency.SUBSCRIBE)
+        await _send(upstream, (payload, TEXT), pace, Urgency.SUBSCRIBE)
     for said in command.said:
-        await _send(upstream, said, command.limiter, Urgency.ANSWER)
+        await _send(upstream, said, pace, Urgency.ANSWER)
     while True:
         try:
             said = await client.receive()
@@ -178,16 +205,14 @@ async def _forward(client: Client, upstream: Upstream, command: Dedicate) -> Non
             with trio.move_on_after(_GOODBYE_SECONDS):
                 await upstream.aclose(*_close_of(ended, lost=_GOING_AWAY))
             return
-        await _send(upstream, said, command.limiter, Urgency.ANSWER)
+        await _send(upstream, said, pace, Urgency.ANSWER)
 
 
 async def _send(
-    upstream: Upstream, said: tuple[bytes, int], limiter: Limiter | None, urgency: Urgency
+    upstream: Upstream, said: tuple[bytes, int], pace: _Pace | None, urgency: Urgency
 ) -> None:
-    if limiter is not None:
-        while (ready_ns := limiter.ready_at(clock.now().mono_ns, urgency)) > clock.now().mono_ns:
-            await _sleep_until(ready_ns)
-        limiter.begin(urgency)
+    if pace is not None:
+        await pace.begin(urgency)
     try:
         with trio.fail_after(_SEND_SECONDS):
             await upstream.send(*said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import trio
 
@@ -19,7 +19,7 @@ from wsproxy.replay.disturb import disturb
 from wsproxy.replay.faults import FaultFile, plan, read_faults
 from wsproxy.replay.lines import Lines
 from wsproxy.replay.programme import Programme
-from wsproxy.replay.timeline import FAITHFUL, PLAYED, Due, timeline
+from wsproxy.replay.timeline import FAITHFUL, PLAYED, Due, Stretches, timeline
 
 log = logging.getLogger("wsproxy")
 
@@ -54,14 +54,16 @@ class Player:
             if info.venue in hubs
         }
         self._held = {name: programme.held(name) for name in hubs}
-        for name, hub in hubs.items():
-            hub.play(self._held[name], programme.refused(name))
+        self.catalogues = {
+            name: hub.play(self._held[name], programme.refused(name)) for name, hub in hubs.items()
+        }
+        """The streams of each venue."""
         self._playing = playing
         self._patience = patience
         self._ordered = trio.Event()
         self._goal: int | None = None
         self._asked = 0
-        self._dues: Iterator[Due] = iter(())
+        self._next: Callable[[int], Due | None] = lambda most_bytes: None
         self._lines: Lines | None = None
         faults = FaultFile() if playing.faults is None else read_faults(playing.faults)
         strikes = plan(faults, programme.first, programme.last)
@@ -77,6 +79,12 @@ class Player:
         """
         self._asked += 1
         return Instant(self.wall_ns, self._asked * SECOND_NS)
+
+    def time_ns(self) -> int:
+        """The time on the wall, of what was delivered last and, at a pace, what passed since."""
+        if self.clock.reached < 0:
+            return self.wall_ns
+        return self.wall_ns + max(0, self.clock.position(_now_ns()) - self.clock.reached)
 
     def refusal(self) -> tuple[int, str] | None:
         """The HTTP status and text for a client that connects now; None if it may."""
@@ -141,15 +149,30 @@ class Player:
             pings.cancel_scope.cancel()
 
     def _begin(self, time: int) -> None:
-        recorded = self.programme.batches(time, self._playing.end)
-        kinds = FAITHFUL if self._playing.faithful else PLAYED
-        self._dues = timeline(recorded, kinds=kinds, max_idle_ns=self._playing.max_idle_ns)
-        if self._strikes:
-            self._dues = disturb(self._dues, self._strikes, self._seed)
+        self._next = self._stretches(time) or self._moments(time)
         self._faults.start(time)
         self._lines = Lines() if self._playing.faithful else None
         self.clock.start(_now_ns())
         self._beat.start()
+
+    def _stretches(self, time: int) -> Callable[[int], Due | None] | None:
+        """The timeline, of which many moments can be taken at once; None if each may matter."""
+        playing = self._playing
+        if playing.faithful or playing.faults or playing.lockstep:
+            return None
+        if playing.max_idle_ns is not None:
+            return None
+        runs = self.programme.runs(time, playing.end)
+        return None if runs is None else Stretches(runs).next
+
+    def _moments(self, time: int) -> Callable[[int], Due | None]:
+        """The timeline, moment by moment."""
+        recorded = self.programme.batches(time, self._playing.end)
+        kinds = FAITHFUL if self._playing.faithful else PLAYED
+        dues = timeline(recorded, kinds=kinds, max_idle_ns=self._playing.max_idle_ns)
+        if self._strikes:
+            dues = disturb(dues, self._strikes, self._seed)
+        return lambda most_bytes: next(dues, None)
 
     async def _play(self) -> None:
         """Deliver what is left of the timeline, and of those that it is sent to."""
@@ -157,7 +180,7 @@ class Player:
         while True:
             if self._goal is not None:
                 self._obey()
-            due = next(self._dues, None)
+            due = self._next(_RUN_BYTES if clock.is_free else 0)
             if due is None:
                 if not await self._may_end():
                     continue

@@ -13,6 +13,8 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.app.admin import admin_listening, serve_admin
+from wsproxy.app.collector import calm_collector
+from wsproxy.app.descriptors import allow_descriptors
 from wsproxy.app.keyboard import listen_to_keys
 from wsproxy.app.listener import listening
 from wsproxy.app.live import Live, live
@@ -23,6 +25,7 @@ from wsproxy.app.status import Status
 from wsproxy.app.tape import Tape
 from wsproxy.app.transport import Transport
 from wsproxy.app.upstream import tls_context
+from wsproxy.app.warmup import WarmUp
 from wsproxy.config import SECOND_NS, Playing, Recording, Serving, Upstream, is_loopback
 from wsproxy.recording.heap import keep_buffers
 from wsproxy.recording.retention import Retention
@@ -38,10 +41,18 @@ LOSSY = 3
 
 
 async def run_live(
-    upstream: Upstream, serving: Serving, recording: Recording | None, duration: float | None
+    upstream: Upstream,
+    serving: Serving,
+    recording: Recording | None,
+    duration: float | None,
+    warm_up: WarmUp | None = None,
 ) -> int:
-    """``record`` (with a recording) and ``proxy`` (without); returns the exit code."""
+    """``record`` (with a recording) and ``proxy`` (without); returns the exit code.
+
+    With a ``warm_up``: what clients get before that.
+    """
     keep_buffers()
+    allow_descriptors(serving.max_clients, upstream.max_connections)
     ssl_context = tls_context(upstream.ca_file)
     async with (
         listening(serving) as listeners,
@@ -49,10 +60,12 @@ async def run_live(
     ):
         # Last, so that what could not start leaves no recording behind.
         tape = None if recording is None else Tape(_create(recording, upstream), recording)
-        async with live(upstream, serving, listeners, ssl_context, tape) as proxy:
+        async with live(upstream, serving, listeners, ssl_context, tape, warm_up) as proxy:
             await _serve(proxy, admin, duration, tape)
             status = proxy.status()
-    return _farewell(status, tape)
+            is_live = warm_up is None or warm_up.over.is_set()  # without clients it soon is
+    code = _farewell(status, tape)
+    return code if warm_up is None else _conclude(warm_up, is_live)
 
 
 async def _serve(
@@ -68,6 +81,7 @@ async def _serve(
         # Before anybody is told that the proxy is there: from then on it may get signals.
         await nursery.start(on_stop, partial(_stop, nursery.cancel_scope))
         await nursery.start(on_hangup, proxy.rotate)
+        calm_collector()
         _greet(proxy, tape)
         nursery.start_soon(report, proxy)
         nursery.start_soon(proxy.board.watch)
@@ -129,9 +143,30 @@ def _farewell(status: Status, tape: Tape | None) -> int:
     return LOSSY if tape.lost else 0
 
 
+async def run_then_live(
+    programme: Programme, serving: Serving, playing: Playing, upstream: Upstream
+) -> int:
+    """``replay --then-live``; returns the exit code."""
+    log.info("the timeline begins when %d client(s) have subscribed", playing.clients)
+    return await run_live(upstream, serving, None, None, WarmUp(programme, playing))
+
+
+def _conclude(warm_up: WarmUp, is_live: bool) -> int:
+    for gap in warm_up.missing:
+        log.warning("%s", gap.sentence)
+    if not is_live:
+        log.warning("stopped before everything was live")
+        return 1
+    if warm_up.stalled:
+        log.warning("not everything was delivered: %s", ", ".join(warm_up.stalled))
+        return LOSSY
+    return 0
+
+
 async def run_replay(programme: Programme, serving: Serving, playing: Playing) -> int:
     """``replay``: serve, wait for the clients, play, report; returns the exit code."""
     keep_buffers()
+    allow_descriptors(serving.max_clients, 0)
     replay = Replay(programme, serving, playing)
     async with (
         replay.serve(serving),
@@ -140,6 +175,7 @@ async def run_replay(programme: Programme, serving: Serving, playing: Playing) -
         finished = False
         async with trio.open_nursery() as nursery:
             await nursery.start(on_stop, partial(_stop, nursery.cancel_scope))
+            calm_collector()
             name = f"replay {playing.session}: " if playing.session else ""
             prefixes = [f"ws://{replay.address}/{name}" for name in replay.venues]
             log.info("%sclients connect to %s", name, " or ".join(prefixes))

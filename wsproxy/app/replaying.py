@@ -12,11 +12,12 @@ from wsproxy.app.engine import Engine
 from wsproxy.app.listener import FrontDoor, listening
 from wsproxy.app.patience import Patience
 from wsproxy.app.player import Player
+from wsproxy.app.reststub import RestStub
 from wsproxy.config import Address, Playing, Serving
 from wsproxy.errors import RecordingError
 from wsproxy.hub.events import Note
 from wsproxy.hub.hub import Hub
-from wsproxy.model import Instant
+from wsproxy.model import Instant, StreamKey
 from wsproxy.replay.digest import ClientDigest, Tally
 from wsproxy.replay.programme import Programme
 from wsproxy.venues.registry import venue
@@ -45,6 +46,7 @@ class Replay:
         )
         self.patience = Patience(self.engine, playing.stall_seconds)
         self.player = Player(programme, self.engine, playing, self.patience)
+        self.rest = RestStub(programme, hubs, self.player.time_ns)
 
     def _now(self) -> Instant:
         return self.player.now()
@@ -63,6 +65,15 @@ class Replay:
         here = [port.digest for port in self.engine.ports.values()]
         everybody = [*self.engine.left, *(one for one in here if one is not None)]
         return sorted(everybody, key=attrgetter("client"))
+
+    @property
+    def refused(self) -> dict[StreamKey, str]:
+        """The streams that clients asked for and did not get, and why."""
+        return {
+            StreamKey(venue, stream): why
+            for venue, catalogue in self.player.catalogues.items()
+            for stream, why in catalogue.lacking.items()
+        }
 
     async def wait_for_clients(self) -> None:
         """Until so many clients as are wanted have subscribed, and have settled."""
@@ -90,7 +101,14 @@ class Replay:
         async with listening(serving) as listeners, trio.open_nursery() as clients:
             host, port = listeners[0].socket.getsockname()[:2]
             self.address = Address(host, port)
-            door = FrontDoor(self.engine, serving, pings=False, refusal=self.player.refusal)
+            door = FrontDoor(
+                self.engine,
+                serving,
+                pings=False,
+                conflating=False,  # what is left out would depend on the machine
+                refusal=self.player.refusal,
+                on_http=self.rest.answer,
+            )
             await clients.start(door.serve, listeners)
             yield
             clients.cancel_scope.cancel()

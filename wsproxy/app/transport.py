@@ -34,6 +34,8 @@ class ReplayStatus(msgspec.Struct, frozen=True):
     position: str
     """The time of what was delivered last."""
     position_ns: int
+    now_ns: int
+    """The same, and what has passed since at a finite speed."""
     first_ns: int
     last_ns: int
     speed: float | None
@@ -80,6 +82,7 @@ class Transport:
             session=self._session,
             position=iso(player.wall_ns),
             position_ns=player.wall_ns,
+            now_ns=player.time_ns(),
             first_ns=player.programme.first,
             last_ns=player.programme.last,
             speed=player.clock.speed,

@@ -83,24 +83,22 @@ class Connections:
 
     async def _run(self, hub: Hub, command: OpenUpstream, patience: trio.CancelScope) -> None:
         profile = hub.venue.profile
-        url = self._urls[profile.name][command.mirror]
-        claim = self._ledger.attempt(
-            urlsplit(url).netloc, profile.connects, profile.connections, clock.now().mono_ns
-        )
+        address = self._urls[profile.name][command.mirror]
+        host, now_ns = urlsplit(address).netloc, clock.now().mono_ns
+        claim = self._ledger.attempt(host, profile.connects, profile.connections, now_ns)
         if isinstance(claim, Wait):
             self._opening.pop(command.connection, None)
             deferred = UpstreamDeferred(command.connection, claim.until_ns, claim.why)
             self._engine.dispatch(hub, deferred)
             return
         with claim:
-            await self._connect(hub, command, url, patience)
+            await self._connect(hub, command, address + command.endpoint, host, patience)
 
     async def _connect(
-        self, hub: Hub, command: OpenUpstream, address: str, patience: trio.CancelScope
+        self, hub: Hub, command: OpenUpstream, url: str, host: str, patience: trio.CancelScope
     ) -> None:
         number = command.connection
         name = hub.venue.profile.name
-        url = address + command.endpoint
         if self._tape is not None:
             self._tape.connection(ConnectionInfo(number, name, url))
 
@@ -131,14 +129,14 @@ class Connections:
                     opened = True
                     ended = ConnectionEnded(1000, "the proxy stops", "us")
                     self._note(Kind.OPENED, number, record.opened())
-                    ended = await self._pump(hub, number, upstream, address)
+                    ended = await self._pump(hub, number, upstream, host)
             if patience.cancelled_caught and number in self._opening:
                 log.warning("%s: %s", name, ended.reason)
         except HandshakeRefused as refused:
             ended = ConnectionEnded(1006, str(refused), "peer" if refused.status else "network")
             status, retry_after_ns = refused.status, refused.retry_after_ns
             now_ns = clock.now().mono_ns
-            self._ledger.told_off(urlsplit(address).netloc, hub.venue.profile, refused, now_ns)
+            self._ledger.told_off(host, hub.venue.profile, refused, now_ns)
             log.warning("%s: %s", name, refused)
         finally:
             self._opening.pop(number, None)
@@ -153,14 +151,11 @@ class Connections:
                 )
                 self._engine.dispatch(hub, closed)
 
-    async def _pump(
-        self, hub: Hub, number: int, upstream: Upstream, address: str
-    ) -> ConnectionEnded:
+    async def _pump(self, hub: Hub, number: int, upstream: Upstream, host: str) -> ConnectionEnded:
         """Send what the hub wants sent until the connection ends."""
         outgoing, to_send = trio.open_memory_channel[Outgoing](2)  # a request and a close
         async with trio.open_nursery() as nursery:
             self._outgoing[number] = outgoing
-            host = urlsplit(address).netloc
             nursery.start_soon(self._send_all, hub.venue.profile, host, number, upstream, to_send)
             nursery.start_soon(self._watch, upstream, hub.venue.profile.silence_ns)
             self._engine.dispatch(hub, UpstreamOpened(number))
@@ -184,7 +179,7 @@ class Connections:
             with trio.move_on_after(idle_seconds):
                 command = await to_send.receive()
             if not isinstance(command, CloseUpstream):
-                await self._turn(profile, host)
+                await self._ledger.turn(host, profile.requests_per_ip)
             match command:
                 case SendUpstream(_, payload):
                     await self._send(number, upstream, payload)
@@ -194,16 +189,6 @@ class Connections:
                     self._beating.add(number)
                     await self._send(number, upstream, heartbeat.payload)
                     self._beating.discard(number)
-
-    async def _turn(self, profile: Profile, host: str) -> None:
-        """Wait until a frame is within the limit of the IP address, all processes together."""
-        rate = profile.requests_per_ip
-        while rate is not None:
-            now_ns = clock.now().mono_ns
-            until_ns = self._ledger.frame(host, rate, now_ns)
-            if until_ns is None:
-                return
-            await trio.sleep((until_ns - now_ns) / SECOND_NS)
 
     async def _send(self, number: int, upstream: Upstream, payload: bytes) -> None:
         self._note(Kind.REQUEST, number, payload)

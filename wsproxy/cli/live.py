@@ -13,8 +13,9 @@ from wsproxy.cli.options import DEFAULT_OUTBOX_MB, Number, option
 from wsproxy.config import Upstream, VenueSetting, parse_venue
 from wsproxy.errors import ConfigError
 
-_UPSTREAM = (
-    click.argument("venues", nargs=-1, required=True, metavar="VENUE[=URL]..."),
+_VENUES = click.argument("venues", nargs=-1, required=True, metavar="VENUE[=URL]...")
+
+_LIVE = (
     option(
         "--max-connections",
         type=click.IntRange(1),
@@ -74,18 +75,31 @@ _UPSTREAM = (
         metavar="FILE",
         help="Trust these certificate authorities (PEM) for wss:// upstreams, too.",
     ),
-    option(
-        "--duration",
-        type=Number(0, min_open=True),
-        metavar="SECONDS",
-        help="Stop after so long.",
-    ),
+)
+
+_DURATION = option(
+    "--duration",
+    type=Number(0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after so long.",
 )
 
 
+LIVE_NAMES = (
+    *("max_connections", "redundancy", "client_priority", "linger", "on_gap", "private"),
+    *("outbox_mb", "upstream_ca"),
+)
+"""Their parameters."""
+
+
 def upstream_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the venues as arguments, and the options about them."""
+    return _VENUES(live_options(_DURATION(command)))
+
+
+def live_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options about venues."""
-    for decorate in reversed(_UPSTREAM):
+    for decorate in reversed(_LIVE):
         command = decorate(command)
     return command
 

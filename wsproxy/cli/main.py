@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "Ask a running proxy how it is doing.",
     "mark": "Put a note into the recording that a running proxy writes.",
     "plan": "Say what a number of streams and clients needs, and which limit it meets first.",
+    "bench": "Measure what this machine can carry: throughput, delay, and what recording costs.",
     "replay": "Play recordings in the venues' own protocol.",
     "diff": "Say where two recordings, or two replays, first differ.",
     "info": "Say what a recording holds.",

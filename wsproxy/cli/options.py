@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from wsproxy.config import Serving, parse_address, parse_admin, read_toml
-from wsproxy.errors import ConfigError, WsproxyError
+from wsproxy.errors import ConfigError, WsproxyError, first_of
 
 
 class Number(click.FloatRange):
@@ -147,24 +147,20 @@ def failing() -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
-    except (WsproxyError, BaseExceptionGroup) as error:
-        found = _first(error)
+    except (KeyboardInterrupt, WsproxyError, BaseExceptionGroup) as error:
+        if _is_interrupt(error):
+            click.echo("Interrupted.", err=True)
+            sys.exit(130)
+        found = first_of(error)
         if found is None:
             raise
         fail(found)
 
 
-def _first(error: BaseException | None) -> WsproxyError | None:
-    """The first of wsproxy's own errors, if there is nothing else in the group."""
-    if isinstance(error, WsproxyError):
-        return error
+def _is_interrupt(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        found = [_first(one) for one in error.exceptions]
-        return None if None in found else found[0]
-    return None
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def fail(error: WsproxyError) -> NoReturn:

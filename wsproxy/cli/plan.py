@@ -15,7 +15,7 @@ from wsproxy.cli.table import WIDTH, duration, size
 from wsproxy.config import Upstream
 
 if TYPE_CHECKING:
-    from wsproxy.hub.capacity import Demand, Forecast, Load, Machine, Need, Traffic
+    from wsproxy.hub.capacity import Demand, Forecast, Load, Machine, Need, Reference, Traffic
     from wsproxy.venues.profile import Profile
 
 _INDENT = 15
@@ -48,6 +48,12 @@ _INDENT = 15
     show_default=True,
     help="As given to the proxy.",
 )
+@click.option(
+    "--bench",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Go by what `wsproxy bench --save FILE` measured, not by the project's benches.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object.")
 def command(
     venue: str,
@@ -56,6 +62,7 @@ def command(
     source: Path | None,
     redundancy: int,
     max_connections: int,
+    bench: Path | None,
     as_json: bool,
 ) -> None:
     """Say what a number of streams and clients needs, and which limit it meets first.
@@ -78,29 +85,49 @@ def command(
         profile = VENUES[venue].profile
         demand = Demand(streams, clients, redundancy, max_connections)
         traffic = None if source is None else measured(open_recording(source), venue)
-        speed = splitting_rate() / REFERENCE.splitting
+        reference = REFERENCE if bench is None else _measured(bench)
+        speed = splitting_rate() / reference.splitting
         machine = Machine(speed, shutil.disk_usage(Path.cwd()).free)
-        found = forecast(profile, demand, traffic, machine)
+        found = forecast(profile, demand, traffic, machine, reference)
         if as_json:
             content = {
                 "venue": venue,
                 "demand": demand,
                 "traffic": traffic,
                 "machine": machine,
-                "reference": REFERENCE.source,
+                "reference": reference.source,
                 "forecast": found,
             }
             click.echo(msgspec.json.encode(content))
         else:
             click.echo(f"{streams:,} streams of {profile.title} to {clients:,} clients")
-            for name, value, why in rows(profile, demand, traffic, machine, found):
+            for name, value, why in rows(profile, demand, traffic, machine, reference, found):
                 click.echo(f"  {name:<{_INDENT}}{value}")
                 for line in textwrap.wrap(why, WIDTH - _INDENT - 2):
                     click.echo(f"  {'':<{_INDENT}}{line}")
 
 
+def _measured(path: Path) -> Reference:
+    import msgspec
+
+    from wsproxy.app.bench.measure import Outcome
+    from wsproxy.errors import ConfigError
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Outcome).reference
+    except OSError as error:
+        raise ConfigError(f"--bench {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"--bench {path} is not of `wsproxy bench --save`: {error}") from error
+
+
 def rows(
-    profile: Profile, demand: Demand, traffic: Traffic | None, machine: Machine, found: Forecast
+    profile: Profile,
+    demand: Demand,
+    traffic: Traffic | None,
+    machine: Machine,
+    reference: Reference,
+    found: Forecast,
 ) -> Iterator[tuple[str, str, str]]:
     """What is said of each thing: its name, the figure, and how that comes about."""
     yield _connections(profile, demand, found.need)
@@ -109,7 +136,7 @@ def rows(
         yield "traffic", "unknown: --from RECORDING would tell", ""
     else:
         yield from _traffic(found.load, traffic)
-    yield _processor(machine, found)
+    yield _processor(machine, reference, found)
     yield _disk(machine, found)
     uses = ", ".join(f"{use.what} {use.share:.0%}" for use in found.uses)
     enough = "" if found.uses[0].share <= 1 else "NOT ENOUGH: "
@@ -166,12 +193,10 @@ def _traffic(load: Load, traffic: Traffic) -> Iterator[tuple[str, str, str]]:
     )
 
 
-def _processor(machine: Machine, found: Forecast) -> tuple[str, str, str]:
-    from wsproxy.hub.capacity import REFERENCE
-
+def _processor(machine: Machine, reference: Reference, found: Forecast) -> tuple[str, str, str]:
     record, load = found.record_messages_per_s, found.load
     most = f"at most {record:,.0f} messages/s recording, {found.proxy_messages_per_s:,.0f} without"
-    why = f"{REFERENCE.source}; times {machine.speed:.2f}, for this machine's speed just now"
+    why = f"{reference.source}; times {machine.speed:.2f}, for this machine's speed just now"
     if load is None:
         return "CPU", most, why
     share, peak = load.messages_per_s / record, load.peak_messages_per_s / record

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from wsproxy.cli.live import LIVE_NAMES, live_options, upstream
 from wsproxy.cli.options import (
     Number,
     config_option,
@@ -17,8 +19,8 @@ from wsproxy.cli.options import (
     serving,
     serving_options,
 )
-from wsproxy.config import SECOND_NS, Playing
-from wsproxy.errors import ConfigError
+from wsproxy.config import SECOND_NS, Playing, Upstream
+from wsproxy.errors import ConfigError, RecordingError
 
 if TYPE_CHECKING:
     from wsproxy.replay.programme import Programme
@@ -40,8 +42,16 @@ if TYPE_CHECKING:
     metavar="1|N|max",
     help="Times as fast as it was; max is as fast as the slowest client reads.",
 )
-@option("--start", metavar="TIME", help="Begin here: ISO time, or +30s from the start.")
-@option("--end", metavar="TIME", help="End before this: ISO time, or +2m from the start.")
+@option(
+    "--start",
+    metavar="TIME",
+    help="Begin here: ISO time, +30s from the start, or -10m from the end.",
+)
+@option(
+    "--end",
+    metavar="TIME",
+    help="End before this: ISO time, +2m from the start, or -10s from the end.",
+)
 @option(
     "--loop",
     default="1",
@@ -101,25 +111,91 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Let happen what this TOML file says: disconnects, gaps, latency and so on.",
 )
+@option(
+    "--then-live",
+    is_flag=True,
+    help="Go on with live messages on the same connections, without a hole or a copy. It may still "
+    "be recorded meanwhile. The speed is then max, unless another is given; the options below "
+    "that are about venues are for this.",
+)
+@option(
+    "--upstream",
+    multiple=True,
+    metavar="VENUE=URL",
+    help="With --then-live: use this address in place of the venue's own. Repeatable.",
+)
+@live_options
 @serving_options
 @config_option
 def command(recording: tuple[Path, ...], **options: Any) -> None:
     """Play recordings in the venues' own protocol.
 
-    Clients connect as they would to `wsproxy record`. Several recordings are merged by time. At
+    Clients connect as they would to `wsproxy record`. Books that the venue gives by REST only
+    (Binance) are answered by HTTP on the same port. Several recordings are merged by time. At
     the end it prints for each client the SHA-256 of all data frames that it was sent: two runs
     with the same requests print the same.
     """
-    from wsproxy.app.program import run_replay
+    from wsproxy.app.program import run_replay, run_then_live
     from wsproxy.replay.library import open as open_recording
     from wsproxy.replay.programme import Programme
 
     with failing():
         offsets = _offsets(options["offset"], len(recording))
         programme = Programme([open_recording(path) for path in recording], offsets)
+        venues = _then_live(programme, recording, options)
         playing, clients = _playing(programme, options), serving(options)
     log_to_stderr()
-    run(lambda: run_replay(programme, clients, playing))
+    if venues is None:
+        run(lambda: run_replay(programme, clients, playing))
+    run(lambda: run_then_live(programme, clients, playing, venues))
+
+
+_NOT_THEN_LIVE = (
+    *("offset", "end", "loop", "session"),
+    *("digest_file", "lockstep", "faithful", "faults"),
+)
+
+
+def _then_live(
+    programme: Programme, recordings: tuple[Path, ...], options: dict[str, Any]
+) -> Upstream | None:
+    """How the venues are reached, if it is to go on live; raises ConfigError."""
+    from wsproxy.replay.clock import parse_speed
+
+    if not options["then_live"]:
+        if (given := next(filter(_is_typed, ("upstream", *LIVE_NAMES)), None)) is not None:
+            raise ConfigError(f"{_spelt(given)} is for --then-live")
+        return None
+    if (given := next(filter(_is_set, _NOT_THEN_LIVE), None)) is not None:
+        raise ConfigError(
+            f"--then-live goes on from the recording's end: leave out {_spelt(given)}"
+        )
+    if len(recordings) > 1:
+        raise ConfigError("--then-live goes on from one recording")
+    if not _is_set("speed"):
+        options["speed"] = "max"
+    elif (speed := parse_speed(options["speed"])) is not None and speed <= 1:
+        raise ConfigError("--then-live has to catch up: choose a --speed above 1, or max")
+    if not programme.venues:
+        raise RecordingError(f"{programme.path} holds no messages to replay")
+    addresses = {text.partition("=")[0]: text for text in options["upstream"]}
+    for name, text in addresses.items():
+        if name not in programme.venues:
+            known = ", ".join(programme.venues)
+            raise ConfigError(f"--upstream {text}: the recording's venues are {known}")
+    return upstream(options | {"venues": [addresses.get(v, v) for v in programme.venues]})
+
+
+def _is_typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _is_set(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _spelt(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
@@ -127,7 +203,7 @@ def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
     from wsproxy.replay.clock import parse_speed
 
     start, end = (
-        None if options[key] is None else moment(options[key], programme.first)
+        None if options[key] is None else moment(options[key], programme.first, programme.last)
         for key in ("start", "end")
     )
     max_idle = options["max_idle"]
