@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint fuzz bench bench-check bench-recording chaos recording-campaign import-all docs clean determinism test-clients
+.PHONY: demo test lint bench bench-check bench-pool bench-recording bench-slow bench-clients bench-replay \
+	fuzz chaos recording-campaign import-all determinism test-clients docs clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Show the whole job in half a minute, without a network
@@ -33,6 +34,12 @@ bench-recording: $(READY)  ## Recordings beside MCAP, gzip and JSON lines; seeki
 
 bench-slow: $(READY)  ## What clients that do not read, or leave rudely, cost the others
 	$(BIN)/python -m tests.bench.slow
+
+bench-clients: $(READY)  ## Two thousand clients: memory, letting them in, answers during a burst
+	$(BIN)/python -m tests.bench.clients
+
+bench-replay: $(READY)  ## Replays beside a plain server: throughput, first message, seeks, punctuality
+	$(BIN)/python -m tests.bench.replay
 
 fuzz: $(READY)  ## Random frames, read as wsproto reads them; FUZZ_SECONDS=60, FUZZ_SEED, FUZZ_CASES
 	$(BIN)/python -m tests.wire.fuzz

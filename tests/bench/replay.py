@@ -159,14 +159,11 @@ def first_message(rounds: int) -> list[float]:
             began = time.perf_counter()
             command = ["-m", "wsproxy", "replay", str(recording), "--settle", "0"]
             with process(*command, "--listen", f"127.0.0.1:{port}", "--admin", "off"):
-                connection = _as_soon_as_possible(f"ws://127.0.0.1:{port}/binance/ws/{_first()}")
-                _wait_for_bytes(connection)
-                found.append(time.perf_counter() - began)
+                url = f"ws://127.0.0.1:{port}/binance/ws/{load.STREAMS[0]}"
+                with _as_soon_as_possible(url) as connection:
+                    _wait_for_bytes(connection)
+                    found.append(time.perf_counter() - began)
     return found
-
-
-def _first() -> str:
-    return load.STREAMS[0]
 
 
 def _as_soon_as_possible(url: str) -> socket.socket:
@@ -249,13 +246,14 @@ def _seek(server: Popen[str], targets: Sequence[seeking.Target]) -> Iterator[flo
     protocol.send_text(wanted.encode())
     client.sendall(b"".join(protocol.data_to_send()))
     said(server, _PLAYS)
-    _read_all(client)
-    for target in targets:
-        began = time.perf_counter()
-        _order(f"{admin}/seek", {"to": target.time})
-        _wait_for_bytes(client)
-        yield time.perf_counter() - began
+    with client:
         _read_all(client)
+        for target in targets:
+            began = time.perf_counter()
+            _order(f"{admin}/seek", {"to": target.time})
+            _wait_for_bytes(client)
+            yield time.perf_counter() - began
+            _read_all(client)
 
 
 def _order(url: str, body: object = None) -> None:
