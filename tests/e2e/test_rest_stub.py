@@ -145,6 +145,22 @@ def test_books_are_right_at_the_start_midway_behind_a_hole_and_after_a_seek(
         assert process.wait().code == 0
 
 
+def test_a_cut_from_the_middle_knows_its_books(
+    recorded: Path, floor: TradingFloor, tmp_path: Path
+) -> None:
+    assert run("cut", str(recorded), "--start=+0.3s", "--out", str(tmp_path / "cut")).code == 0
+    with (
+        wsproxy("replay", str(tmp_path / "cut"), "--settle=0", "--admin=off") as process,
+        rest_of(process.url) as rest,
+    ):
+        client = BookClient(floor, process.url, rest)
+        client.begin()
+        client.strategy.wait_for(40, PATIENCE_S)
+        client.follow()
+        assert client.asked == 1
+        assert client.book.levels() == part(client.book.last_update_id).levels()
+
+
 def part(last: int) -> BinanceBook:
     """The book of the exchange when it had sent this number."""
     return truth([cue for cue in ALL if json.loads(cue.text)["data"]["u"] <= last])

@@ -103,6 +103,22 @@ def test_it_begins_with_what_is_known_at_its_start(recording: Recording, tmp_pat
     assert [one.seq for one in records] == list(range(written.records))
 
 
+def test_a_book_takes_the_place_of_an_old_attachment(recording: Recording, tmp_path: Path) -> None:
+    asked = []
+
+    def books(stream: StreamKey, time: int) -> bytes | None:
+        asked.append((stream.name, time - WALL))
+        return b"book" if stream.name in ("b", "x") else None
+
+    cut(recording, tmp_path / "out", start="+2.5s", books=books)
+    attached = open_recording(tmp_path / "out").messages(kinds=(Kind.ATTACHMENT,))
+    assert [(m.streams, m.connection, m.payload) for m in attached] == [
+        (("b",), 1, b"book"),
+        (("x",), 2, b"book"),
+    ]
+    assert {time for _, time in asked} == {5 * SECOND // 2}
+
+
 def test_what_ended_before_the_start_is_not_granted_then(
     recording: Recording, tmp_path: Path
 ) -> None:

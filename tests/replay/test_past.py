@@ -142,3 +142,21 @@ def test_recordings_that_are_moved_and_merged(tmp_path: Path) -> None:
     two = recorded(tmp_path / "2", (3602, said("seq1", 2)), (3604, said("seq1", 3)))
     known = archive(one, two, offsets_ns=(0, -3600 * SECOND))
     assert [ask(known, "/book?seq1", second) for second in (1, 3, 4)] == ["1", "1,2", "1,2,3"]
+
+
+def test_a_snapshot_of_a_moment_can_be_recorded(tmp_path: Path) -> None:
+    path = recorded(
+        tmp_path / "1",
+        (1, said("seq1", 1)),
+        (1, said("a", 1)),
+        (1.5, kept("http://fake/seq1?5", b"1", ("seq1",))),
+        (2, said("seq1", 2)),
+        (3, said("seq1", 3)),
+    )
+    known = archive(path)
+    made = known.snapshot("seq1", WALL_NS + 3 * SECOND)
+    assert made is not None
+    fields = record.read_event(made)
+    assert (fields["url"], fields["status"], fields["body"]) == ("/seq1?5000", 200, b"1,2")
+    assert known.snapshot("a", WALL_NS + 3 * SECOND) is None, "it needs none"
+    assert known.snapshot("seq1", WALL_NS + SECOND) is None, "the first comes later"

@@ -95,6 +95,19 @@ def test_a_book_is_folded_in_the_venues_shape_with_its_tokens() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "spelling", ["9.75", "9.7500", "09.75", "9.75000000000000000000", "0000000000000000009.75"]
+)
+def test_a_price_is_the_same_however_it_is_spelled(spelling: str) -> None:
+    made = state(
+        "level2:BTC-USD",
+        book("snapshot", ("bid", "9.75", "1"), ("bid", "9", "2")),
+        book("update", ("bid", spelling, "0")),
+    )
+    levels = json.loads(text(made.snapshot()))["events"][0]["updates"]
+    assert [level["price_level"] for level in levels] == ["9"]
+
+
 def test_prices_are_ordered_as_numbers_however_long() -> None:
     prices = ["9", "10", "0.30000000000000001", "0.30000000000000000001", "100"]
     made = state(

@@ -20,16 +20,26 @@ def command(
 ) -> None:
     """Write a new recording of some of the time and some of the streams.
 
-    It begins with what is known at its start: which streams were granted, the last REST attachment
-    of each, and a keyframe of each stream that has a state, so that a replay can tell late joiners.
+    It begins with what is known at its start: which streams were granted, the book (or the last
+    REST attachment) of those whose snapshots come by REST, and a keyframe of each stream that has a
+    state, so that a replay can tell late joiners.
     A message of several streams is kept whole if one of them is wanted. Records are numbered anew.
     """
     from wsproxy.cli.options import failing
     from wsproxy.recording.cut import cut
     from wsproxy.replay.library import open as open_recording
+    from wsproxy.replay.past import books
 
     with failing():
         reader = open_recording(recording)
         with progress(reader.info) as advance:
-            written = cut(reader, out, streams=stream, start=start, end=end, progress=advance)
+            written = cut(
+                reader,
+                out,
+                streams=stream,
+                start=start,
+                end=end,
+                books=books(reader),
+                progress=advance,
+            )
     tell(out, written, reader.info.disk_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +16,13 @@ _OF_STREAMS = frozenset({Kind.MESSAGE, Kind.REQUEST, Kind.KEYFRAME, Kind.ATTACHM
 _STANDING = (Kind.ACKNOWLEDGED, Kind.REFUSED, Kind.UNSUBSCRIBED, Kind.CLOSED, Kind.ATTACHMENT)
 
 
+Books = Callable[[StreamKey, int], bytes | None]
+"""Gives a snapshot, as an ATTACHMENT's payload, of a stream's book before a time (wall clock, ns).
+
+None for streams that need none, and where it is not known.
+"""
+
+
 def cut(
     recording: Recording,
     out: Path,
@@ -23,6 +30,7 @@ def cut(
     streams: Sequence[StreamKey | str] = (),
     start: Moment | None = None,
     end: Moment | None = None,
+    books: Books = lambda stream, time: None,
     progress: Progress | None = None,
 ) -> Written:
     """Write the records of ``start`` ≤ time < ``end`` as the new recording ``out``.
@@ -40,7 +48,7 @@ def cut(
     if first is not None and start is not None:
         start_ns = moment(start, recording.info.first or 0)
         at = Instant(start_ns, first.mono - (first.time - start_ns))
-        known = opening(recording, at, wanted)
+        known = opening(recording, at, wanted, books)
     return rewrite(
         chain(known, () if first is None else (first,), records),
         recording.connections,
@@ -69,12 +77,12 @@ def chosen(records: Iterator[Message], wanted: frozenset[StreamKey] | None) -> I
 
 
 def opening(
-    recording: Recording, at: Instant, wanted: frozenset[StreamKey] | None
+    recording: Recording, at: Instant, wanted: frozenset[StreamKey] | None, books: Books
 ) -> Iterator[Message]:
     """What was known at this time of these streams, as records of this time.
 
-    Which streams were granted, on which connection; the last attachment of each stream; and, as
-    a keyframe, the state of each stream that has one.
+    Which streams were granted, on which connection; of each stream its book, or else its last
+    attachment; and, as a keyframe, the state of each stream that has one.
     """
     granted: dict[StreamKey, int] = {}
     attached: dict[StreamKey, Message] = {}
@@ -99,10 +107,16 @@ def opening(
     for number in sorted(set(granted.values())):
         names = tuple(key.name for key, carrier in granted.items() if carrier == number)
         yield made(Kind.ACKNOWLEDGED, at, infos[number], names, acknowledged(names))
+    of_venue = {info.venue: number for number, info in infos.items()}
+    for key in sorted(recording.streams if wanted is None else wanted):
+        book = books(key, at.wall_ns)
+        if book is not None:
+            attached.pop(key, None)
+            info = infos[granted.get(key, of_venue[key.venue])]
+            yield made(Kind.ATTACHMENT, at, info, (key.name,), book)
     for message in dict.fromkeys(attached.values()):
         info = infos[message.connection]
         yield made(Kind.ATTACHMENT, at, info, message.streams, message.payload)
-    of_venue = {info.venue: number for number, info in infos.items()}
     for key, payload in sorted(recording.state_at(at.wall_ns, wanted).items()):
         info = infos[granted.get(key, of_venue[key.venue])]
         yield made(Kind.KEYFRAME, at, info, (key.name,), payload)

@@ -10,10 +10,15 @@ from urllib.parse import urlsplit
 
 from wsproxy.errors import RecordingError
 from wsproxy.model import Message, StreamKey
-from wsproxy.recording.events import read_event
+from wsproxy.recording.events import attachment, read_event
+from wsproxy.recording.reader import Recording
 from wsproxy.replay.books import Follower, Snapshot
 from wsproxy.replay.programme import Programme
 from wsproxy.venues.base import Book, Rest, RestAnswer, Venue
+from wsproxy.venues.registry import VENUES
+
+_LEVELS = 5000
+"""Of each side, in a snapshot that is worked out: as many as the largest recorded one has."""
 
 
 class _Kept(NamedTuple):
@@ -26,6 +31,22 @@ class _Kept(NamedTuple):
     number: int | None
     """The last that it holds, if it is a snapshot."""
     read: Callable[[], bytes]
+
+
+def books(recording: Recording) -> Callable[[StreamKey, int], bytes | None]:
+    """What ``Archive.snapshot`` says of the streams of this recording."""
+    programme = Programme([recording])
+    archives: dict[str, Archive] = {}
+
+    def book(stream: StreamKey, wall_ns: int) -> bytes | None:
+        venue = VENUES.get(stream.venue)
+        if venue is None or venue.rest is None:
+            return None
+        if stream.venue not in archives:
+            archives[stream.venue] = Archive(programme, venue, venue.rest)
+        return archives[stream.venue].snapshot(stream.name, wall_ns)
+
+    return book
 
 
 class Archive:
@@ -59,6 +80,18 @@ class Archive:
         before = [kept for kept in found if kept.time <= wall_ns]
         chosen = before[-1] if before else next(iter(found), None)
         return None if chosen is None else chosen.read()
+
+    def snapshot(self, stream: str, wall_ns: int) -> bytes | None:
+        """A snapshot of the stream's book before this time, as an ATTACHMENT's payload.
+
+        None for streams that need none, and where the book is not known.
+        """
+        request = self._rest.snapshot(stream, _LEVELS)
+        follower = self.follower(stream)
+        book = None if request is None else follower.at(wall_ns - 1)
+        if request is None or book is None or follower.since >= wall_ns:
+            return None
+        return attachment(request.path, 200, {}, book.text(_LEVELS).encode(), wall_ns)
 
     def follower(self, stream: str) -> Follower:
         """What keeps the stream's book."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Protocol
 
 import msgspec
@@ -54,6 +55,16 @@ class Level(msgspec.Struct, gc=False):
     new_quantity: str
 
 
+_EXACT = 15
+"""Numbers of so many digits are different as floats if they are different at all."""
+
+
+def _exact(text: str) -> float | Decimal:
+    """A number that equals every other spelling of it."""
+    short = text.strip("0") if "." in text else text
+    return float(text) if len(short) <= _EXACT else Decimal(short)
+
+
 _levels = msgspec.json.Decoder(list[Level]).decode
 
 
@@ -62,8 +73,8 @@ class Book:
 
     def __init__(self) -> None:
         self._product = msgspec.Raw()
-        self._bids: dict[Decimal, Level] = {}
-        self._offers: dict[Decimal, Level] = {}
+        self._bids: dict[float | Decimal, Level] = {}
+        self._offers: dict[float | Decimal, Level] = {}
 
     def take(self, event: Fields) -> Iterator[None]:
         """Set levels; one of quantity zero goes, and need not have been there."""
@@ -81,9 +92,10 @@ class Book:
         bids, offers = self._bids, self._offers
         for level in levels:
             side = bids if level.side == "bid" else offers
-            price = Decimal(level.price_level)
-            if not price.is_finite():
-                raise InvalidOperation(f"a price of {level.price_level}")
+            text = level.price_level
+            price = float(text) if len(text) <= _EXACT else _exact(text)
+            if not isfinite(price):
+                raise ValueError(f"a price of {text}")
             if level.new_quantity.strip("0."):
                 side[price] = level
             else:
@@ -260,7 +272,7 @@ class LateJoin:
                 if folded_bytes > _SETTLED_BYTES:
                     yield
                     folded_bytes = 0
-        except (*BAD_JSON, KeyError, InvalidOperation, frames.Unreadable):
+        except (*BAD_JSON, KeyError, ValueError, InvalidOperation, frames.Unreadable):
             # What cannot be read may have changed anything: wait for the next snapshot.
             self._forget()
 
