@@ -47,13 +47,13 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def damaged(recording: Path, tmp_path: Path) -> Path:
-    """The same with its middle made unreadable."""
+    """The same with so much made unreadable that it is more than one block, but not the first."""
     directory = tmp_path / "damaged"
     shutil.copytree(recording, directory)
     (part,) = directory.iterdir()
     content = bytearray(part.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + middle // 2] = bytes(middle // 2)
+    begin, end = len(content) * 40 // 100, len(content) * 85 // 100
+    content[begin:end] = bytes(end - begin)
     part.write_bytes(content)
     return directory
 
