@@ -1,6 +1,8 @@
 """How fast the parts are by themselves: ``python -m tests.bench.micro``.
 
 - splitting: a chunk of 256 KiB off a socket into 300-byte messages;
+- spreading: what becomes of messages between the splitter and the sockets of clients that want all
+  of them: Binance's go on as they came, Coinbase's are numbered for each client;
 - writing and reading: the generated traffic of both venues (a message a batch, as on a quiet
   connection) into a recording, and back as records;
 - starting: ``wsproxy --help`` beside an empty Python program.
@@ -13,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -21,10 +24,16 @@ import wsproxy
 from tests.bench.load import chunks
 from tests.bench.tables import Rows, machine, markdown, plain, put
 from tests.kit.make_demo_recording import CONNECTIONS, batches
+from wsproxy.hub.routing import Member, Route, Routing
+from wsproxy.model import Kind
 from wsproxy.recording.writer import Writer
+from wsproxy.venues.base import Venue
+from wsproxy.venues.registry import venue
 from wsproxy.wire.frames import Splitter
 
 _MAX_MESSAGE_BYTES = 1 << 24
+_CHUNK = 500
+"""Messages that are spread together."""
 
 
 def _seconds(work: Callable[[], object], rounds: int) -> list[float]:
@@ -46,6 +55,48 @@ def splitting(rounds: int) -> Rows:
     """Messages/s that come out of chunks."""
     runs = chunks() * 20
     return [_rate("splitting", _split(runs), _seconds(lambda: _split(runs), rounds))]
+
+
+def spreading(rounds: int, times: int) -> Rows:
+    """Messages/s from a venue's messages to what is written to its clients, who want them all."""
+    rows = []
+    for name, path in (("binance", "/stream"), ("coinbase", "/")):
+        held = [batch for batch in batches() if batch.kind is Kind.MESSAGE and all(batch.streams)]
+        mine = [batch for batch in held if batch.connection == CONNECTIONS[name].number] * times
+        payloads = [payload for batch in mine for payload in batch.payloads]
+        names = [streams for batch in mine for streams in batch.streams]
+        for clients in (1, 50):
+            spread = _spreading(venue(name), path, clients, payloads, names)
+            what = f"spreading {name} to {clients}"
+            rows.append(_rate(what, len(payloads), _seconds(spread, rounds)))
+    return rows
+
+
+def _spreading(
+    venue: Venue,
+    path: str,
+    clients: int,
+    payloads: Sequence[bytes],
+    names: Sequence[tuple[str, ...]],
+) -> Callable[[], object]:
+    routing = Routing(venue)
+    view, streams = venue.session(path, "").view, frozenset(chain.from_iterable(names))
+    for number in range(clients):
+        routing.place(Member(number), view, streams)
+    known: dict[tuple[str, ...], Route] = {}
+    for carried in dict.fromkeys(names):
+        routing.remember(known, carried, Route(carried, carried))
+    routes = [known[carried] for carried in names]
+
+    def spread() -> None:
+        for start in range(0, len(payloads), _CHUNK):
+            here = slice(start, start + _CHUNK)
+            routing.spread(payloads[here], routes[here])
+            served = sum(len(list(whom)) for _, whom in routing.deliveries())
+            if served != clients:
+                raise ValueError(f"{served} of {clients} clients were served")
+
+    return spread
 
 
 def recording(rounds: int, times: int) -> Rows:
@@ -110,6 +161,7 @@ def main() -> None:
     rows = [
         ["", "median", "min to max"],
         *splitting(rounds),
+        *spreading(rounds, 10),
         *recording(rounds, times=10),
         *starting(rounds),
     ]

@@ -114,6 +114,7 @@ class FakeState:
 
     def __init__(self) -> None:
         self._seen: list[bytes] = []
+        self.alone = 0
 
     def feed(self, payload: bytes) -> None:
         value = _value(payload)
@@ -121,6 +122,11 @@ class FakeState:
             self._seen = value.removeprefix(b"=").split(b",")
         else:
             self._seen.append(value)
+
+    def feed_alone(self, payload: bytes) -> None:
+        assert b"+" not in payload.partition(b" ")[0], "it carries other streams, too"
+        self.alone += 1
+        self.feed(payload)
 
     def settle(self) -> bool:
         return False

@@ -174,6 +174,14 @@ def test_a_state_is_fed_without_clients_and_can_be_forgotten() -> None:
     assert table.routing.snapshot("a") is None
 
 
+def test_a_state_is_told_of_messages_that_carry_nothing_else() -> None:
+    table = Table()
+    table.spread(b"book =1", b"a+book 2", b"book 3")
+    state = table.routing.known("book")
+    assert isinstance(state, FakeState)
+    assert (state.alone, state.snapshot()) == (2, b"snapshot 1,2,3")
+
+
 def test_a_delivery_does_not_mind_clients_that_go_meanwhile() -> None:
     table = Table()
     table.place(1, "plain", "a")

@@ -95,6 +95,25 @@ def test_a_book_is_folded_in_the_venues_shape_with_its_tokens() -> None:
     )
 
 
+def test_messages_that_carry_nothing_else_need_not_be_looked_at() -> None:
+    messages = [
+        SNAPSHOT,
+        book("update", ("bid", "10.5", "0"), ("offer", "12", "7.70")),
+        book("update", ("bid", "9.750", "4"), at="t2"),
+        book("snapshot", ("bid", "1", "1")),
+        book("update", ("bid", "2", "2")),
+    ]
+    alone, usual = state("level2:BTC-USD"), state("level2:BTC-USD")
+    assert alone.snapshot() is None
+    for message in messages:
+        alone.feed_alone(message)
+        usual.feed(message)
+        assert text(alone.snapshot()) == text(usual.snapshot())
+    alone.feed_alone(SNAPSHOT)
+    alone.feed_alone(SNAPSHOT.replace(b'"snapshot"', b'"update"')[:-9])
+    assert alone.snapshot() is None, "what cannot be read may have changed anything"
+
+
 @pytest.mark.parametrize(
     "spelling", ["9.75", "9.7500", "09.75", "9.75000000000000000000", "0000000000000000009.75"]
 )

@@ -202,7 +202,8 @@ class Routing:
     def _work_out(self, route: Route, payload: bytes) -> list[Target]:
         states = [self._state(stream) for stream in route.streams]
         watchers = [self.watch(stream, payload) for stream in route.streams]
-        route.feeds = [state.feed for state in states if state is not None]
+        is_alone = len(route.carried) == 1
+        route.feeds = [s.feed_alone if is_alone else s.feed for s in states if s is not None]
         route.feeds += [feed for feed in watchers if feed is not None]
         targets: dict[tuple[str, frozenset[str] | None], Target] = {}
         conflating: dict[frozenset[str], dict[str, Target]] = {}

@@ -163,6 +163,9 @@ class State(Protocol):
     def feed(self, payload: bytes) -> None:
         """Take in one message of the stream, as it came from the venue."""
 
+    def feed_alone(self, payload: bytes) -> None:
+        """The same, faster, for a message that certainly carries no other stream."""
+
     def settle(self) -> bool:
         """Do a little (a few ms) of what ``snapshot`` would have to do; whether there is more."""
 

@@ -210,12 +210,16 @@ class LateJoin:
         except frames.Unreadable:
             self._forget()
             return
-        if b'"snapshot"' in mine:
+        self.feed_alone(mine)
+
+    def feed_alone(self, payload: bytes) -> None:
+        """Take in a message that says nothing of other streams."""
+        if b'"snapshot"' in payload:
             self._forget()
-            self._message = mine
+            self._message = payload
         elif self._message is not None or self._fold is not None:
-            self._backlog.append(mine)
-            self._backlog_bytes += len(mine)
+            self._backlog.append(payload)
+            self._backlog_bytes += len(payload)
             if self._backlog_bytes > _BACKLOG_BYTES:
                 self._fold_backlog()
 
