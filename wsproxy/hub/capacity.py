@@ -37,7 +37,7 @@ class Reference:
 
 REFERENCE = Reference(
     source="docs/performance.md: 300-byte messages, 2 cores (AMD EPYC), 2026-11-22",
-    splitting=2_191_403,
+    splitting=2_046_215,
     proxy={1: 275_712, 10: 236_644, 50: 120_577, 200: 27_897},
     record={1: 230_471, 10: 165_509, 50: 88_299, 200: 29_560},
 )
