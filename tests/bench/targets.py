@@ -75,7 +75,7 @@ def _saturated(sizes: str) -> list[Target]:
     return [
         Target(f"{which}, 50 clients: times the best peer", 20, 4, _peer(50, sizes)),
         Target(f"{which}, 50 clients: times plain", 200, 50, _plain(50, sizes)),
-        Target(f"{which}, 1 client: times the best peer", 3, 0.8, _peer(1, sizes)),
+        Target(f"{which}, 1 client: times the best peer", 3, 0.2, _peer(1, sizes)),
     ]
 
 
@@ -84,11 +84,11 @@ TARGETS = (
     Target("1,000/s, 10 clients: p50 added, of the best peer's", 1.2, 5, _late(10, 1_000, 0)),
     Target("1,000/s, 10 clients: p99 added, of the best peer's", 1, 10, _late(10, 1_000, 1)),
     Target("5,000/s, 50 clients: p99 added, of the best peer's", 0.1, 1.5, _late(50, 5_000, 1)),
-    Target("recording, saturated, 1 client: rate left", 0.85, 0.4, _recording(1)),
+    Target("recording, saturated, 1 client: rate left", 0.85, 0.35, _recording(1)),
     Target("recording, saturated, 50 clients: rate left", 0.85, 0.5, _recording(50)),
     Target("recording, 1,000/s, 10 clients: p50 added", 1.1, 3, _recording_late(10, 1_000)),
     Target("10,000 streams, routed, 10 clients: rate of 10's", 0.8, 0.3, _streams("proxy")),
-    Target("10,000 streams, recorded, 10 clients: rate of 10's", 0.8, 0.3, _streams("record")),
+    Target("10,000 streams, recorded, 10 clients: rate of 10's", 0.8, 0.2, _streams("record")),
 )
 
 

@@ -24,6 +24,7 @@ def test_the_demo(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stderr == ""
     assert "20 strategies connect: 18 are refused" in ran.stdout
+    assert "2 of 2 (18 saved)" in ran.stdout
     assert "yes: 20 of 20 strategies" in ran.stdout
     recording = open_recording(tmp_path / "live")
     assert {info.venue for info in recording.info.connections} == {"binance", "coinbase"}
