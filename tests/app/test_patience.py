@@ -11,15 +11,15 @@ import trio.testing
 
 from tests.app.replay_support import four_messages, join, replay_of, say, use_fake_venue
 from tests.app.support import FakeClient
-from wsproxy.app import player as module
+from wsproxy.app import patience, player
 from wsproxy.app.replaying import Replay
 
 
 @pytest.fixture(autouse=True)
 def fake_venue(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_venue(monkeypatch)
-    monkeypatch.setattr(module, "_HIGH_WATER_BYTES", 4)
-    monkeypatch.setattr(module, "_RUN_BYTES", 1)
+    monkeypatch.setattr(patience, "_HIGH_WATER_BYTES", 4)
+    monkeypatch.setattr(player, "RUN_BYTES", 1)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ async def test_several_recordings_play_on_one_clock(
 async def test_long_runs_are_written_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_RUN_BYTES", 6)
+    monkeypatch.setattr(module, "RUN_BYTES", 6)
     path = make_recording(tmp_path / "run", *((0, f"a {index}", A) for index in range(5)))
     replay, client = replay_of(path, speed=None), FakeClient()
     join(replay, "/a", client)

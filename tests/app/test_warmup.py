@@ -17,7 +17,7 @@ from tests.app.replay_support import programme
 from tests.app.support import FakeClient, Stage, instant, make_recording
 from tests.hub.fake_venue import SECOND
 from tests.hub.playbook import WALL_NS
-from wsproxy.app import clock, warmup
+from wsproxy.app import clock, patience, warmup
 from wsproxy.app.board import Board, Feed
 from wsproxy.app.engine import Port
 from wsproxy.app.warmup import WarmUp
@@ -124,8 +124,8 @@ async def test_states_of_the_start_are_known(autojump_clock: Clock, tmp_path: Pa
 async def test_who_reads_slowly_makes_it_wait(
     autojump_clock: Clock, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warmup, "_RUN_BYTES", 1)
-    monkeypatch.setattr(warmup, "_HIGH_WATER_BYTES", 0)
+    monkeypatch.setattr(warmup, "RUN_BYTES", 1)
+    monkeypatch.setattr(patience, "_HIGH_WATER_BYTES", 0)
     stage = Theatre(recording)
     async with stage.running():
         client = stage.enter("/seq", FakeClient(is_slow=True))

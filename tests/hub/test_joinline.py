@@ -23,17 +23,6 @@ def test_patience_begins_anew_with_the_first_message_that_is_held() -> None:
     assert line.since_ns == 7
 
 
-def test_what_is_held_may_follow() -> None:
-    line = JoinLine(is_joined=False)
-    assert not line.follows(4)
-    line.hold(numbered(5, 7))
-    assert line.follows(4)
-    assert not line.follows(5)
-    line.let_go()
-    line.hold(Message(1, b"x", Same(b"x"), 0, 0))
-    assert not line.follows(4)
-
-
 def test_what_clients_are_told_is_kept_to_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joinline, "_TOLD_MOST", 2)
     line = JoinLine(is_joined=True)
@@ -64,13 +53,17 @@ def test_what_is_held_is_bounded_and_a_snapshot_goes_with_what_followed_it(
 
 def test_what_numbers_it_holds() -> None:
     line = JoinLine(is_joined=False)
+    assert not line.holds_before(6)
+    assert not line.follows(4)
+    line.hold(numbered(5, 7))
+    assert line.holds_before(6)
     assert not line.holds_before(5)
-    line.hold(numbered(4, 4))
-    assert line.holds_before(5)
-    assert not line.holds_before(4)
+    assert line.follows(4)
+    assert not line.follows(5)
     line.let_go()
     line.hold(Message(1, b"x", Same(b"x"), 1, 0))
-    assert not line.holds_before(5)
+    assert not line.holds_before(6)
+    assert not line.follows(4)
 
 
 def test_a_line_that_parts_begins_anew() -> None:

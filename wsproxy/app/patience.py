@@ -16,6 +16,10 @@ from wsproxy.errors import ConnectionEnded
 
 log = logging.getLogger("wsproxy")
 
+RUN_BYTES = 128 << 10
+"""As fast as possible, so much is routed before it is written, and clients are waited for."""
+_HIGH_WATER_BYTES = 1 << 20
+"""Those that have more than this to read are slow."""
 _ROUNDS = 3
 """Event-driven clients answer a ping before they act on the message in front of it. What they do
 then is done before they can answer the next one; the third is for those that hand it to a task."""
@@ -49,10 +53,10 @@ class Patience:
             if quiet.cancelled_caught:
                 return
 
-    async def wait_for_slow(self, most_bytes: int, *, is_paced: bool) -> None:
-        """Until nobody has more than this to read."""
+    async def wait_for_slow(self, *, is_paced: bool) -> None:
+        """Until nobody has much to read; at a pace, the log says once whom this waits for."""
         for port in list(self._engine.ports.values()):
-            if port.client.pending_bytes > most_bytes:
+            if port.client.pending_bytes > _HIGH_WATER_BYTES:
                 if is_paced and port.number not in self._slow:
                     self._slow.add(port.number)
                     log.warning("client %s is slow: the replay waits for it", port.name)

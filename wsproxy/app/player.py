@@ -9,9 +9,10 @@ from collections.abc import Callable
 import trio
 
 from wsproxy.app.beat import Beat
+from wsproxy.app.clock import loop_ns, loop_seconds
 from wsproxy.app.engine import Engine
 from wsproxy.app.faults import Faults
-from wsproxy.app.patience import Patience
+from wsproxy.app.patience import RUN_BYTES, Patience
 from wsproxy.config import SECOND_NS, Playing
 from wsproxy.model import Batch, Instant, Kind, StreamKey
 from wsproxy.replay.clock import Clock
@@ -22,11 +23,6 @@ from wsproxy.replay.programme import Programme
 from wsproxy.replay.timeline import FAITHFUL, PLAYED, Due, Stretches, timeline
 
 log = logging.getLogger("wsproxy")
-
-_HIGH_WATER_BYTES = 1 << 20
-"""The timeline waits for clients that have more than this to read."""
-_RUN_BYTES = 128 << 10
-"""As fast as possible, so much is routed before it is written."""
 
 
 class Player:
@@ -84,7 +80,7 @@ class Player:
         """The time on the wall, of what was delivered last and, at a pace, what passed since."""
         if self.clock.reached < 0:
             return self.wall_ns
-        return self.wall_ns + max(0, self.clock.position(_now_ns()) - self.clock.reached)
+        return self.wall_ns + max(0, self.clock.position(loop_ns()) - self.clock.reached)
 
     def refusal(self) -> tuple[int, str] | None:
         """The HTTP status and text for a client that connects now; None if it may."""
@@ -94,22 +90,22 @@ class Player:
 
     def pause(self) -> None:
         """Stand still."""
-        self.clock.pause(_now_ns())
+        self.clock.pause(loop_ns())
         self._tell()
 
     def resume(self) -> None:
         """Go on."""
-        self.clock.resume(_now_ns())
+        self.clock.resume(loop_ns())
         self._tell()
 
     def step(self) -> None:
         """Stand still, once all that is due at the next moment is delivered."""
-        self.clock.step(_now_ns())
+        self.clock.step(loop_ns())
         self._tell()
 
     def set_speed(self, speed: float | None) -> None:
         """Go on at this pace; None is as fast as possible."""
-        self.clock.set_speed(speed, _now_ns())
+        self.clock.set_speed(speed, loop_ns())
         self._tell()
 
     def seek(self, time: int) -> int:
@@ -145,14 +141,14 @@ class Player:
                 await self._patience.drain_all()
                 if self._leap(self.start, "the replay begins again"):
                     await self._patience.wait_for_clients(self._playing)
-                    self.clock.start(_now_ns())
+                    self.clock.start(loop_ns())
             pings.cancel_scope.cancel()
 
     def _begin(self, time: int) -> None:
         self._next = self._stretches(time) or self._moments(time)
         self._faults.start(time)
         self._lines = Lines() if self._playing.faithful else None
-        self.clock.start(_now_ns())
+        self.clock.start(loop_ns())
         self._beat.start()
 
     def _stretches(self, time: int) -> Callable[[int], Due | None] | None:
@@ -180,7 +176,7 @@ class Player:
         while True:
             if self._goal is not None:
                 self._obey()
-            due = self._next(_RUN_BYTES if clock.is_free else 0)
+            due = self._next(RUN_BYTES if clock.is_free else 0)
             if due is None:
                 if not await self._may_end():
                     continue
@@ -198,7 +194,7 @@ class Player:
                 await self._follow(self._lines, batch)
             self._route(batch)
             unwritten += sum(map(len, batch.payloads))
-            if unwritten >= _RUN_BYTES:
+            if unwritten >= RUN_BYTES:
                 await self._write()
                 unwritten = 0
 
@@ -214,8 +210,7 @@ class Player:
         while self._goal is None and not self._is_due(position):
             ordered, beat = self._ordered, min(self._beat.next, position)
             due_ns = self.clock.due_ns(beat)
-            # A ns later, so that rounding cannot make it too early.
-            with trio.move_on_at(math.inf if due_ns is None else (due_ns + 1) / SECOND_NS):
+            with trio.move_on_at(math.inf if due_ns is None else loop_seconds(due_ns)):
                 await ordered.wait()
             if beat < position and self._is_due(beat):
                 self._beat.ping(beat)
@@ -223,7 +218,7 @@ class Player:
 
     def _is_due(self, position: int) -> bool:
         due_ns = self.clock.due_ns(position)
-        return due_ns is not None and due_ns <= _now_ns()
+        return due_ns is not None and due_ns <= loop_ns()
 
     async def _may_end(self) -> bool:
         """Whether it is over; somebody who has it paused may want to go elsewhere."""
@@ -260,7 +255,7 @@ class Player:
             self._engine.flush(hub)
         self._beat.ping(self.clock.reached)
         await trio.lowlevel.checkpoint()
-        await self._patience.wait_for_slow(_HIGH_WATER_BYTES, is_paced=self.clock.speed is not None)
+        await self._patience.wait_for_slow(is_paced=self.clock.speed is not None)
 
     # --- going elsewhere ---
 
@@ -285,7 +280,3 @@ class Player:
             if venue in self._engine.hubs:
                 known = Batch(Kind.KEYFRAME, 0, self.wall_ns, 0, [snapshot], None, [(stream,)])
                 self._engine.hubs[venue].route_named(known)
-
-
-def _now_ns() -> int:
-    return int(trio.current_time() * SECOND_NS)

@@ -9,7 +9,7 @@ import trio
 
 from wsproxy.app import clock
 from wsproxy.app.engine import Engine
-from wsproxy.app.patience import Patience
+from wsproxy.app.patience import RUN_BYTES, Patience
 from wsproxy.app.status import GapStatus
 from wsproxy.config import SECOND_NS, Playing
 from wsproxy.hub.events import Tick
@@ -23,10 +23,6 @@ from wsproxy.replay.timeline import timeline
 
 log = logging.getLogger("wsproxy")
 
-_HIGH_WATER_BYTES = 1 << 20
-"""The recording waits for clients that have more than this to read."""
-_RUN_BYTES = 128 << 10
-"""As fast as possible, so much is routed before it is written."""
 _POLL_SECONDS = 0.1
 """How often to look whether the recording has grown."""
 _GRANT_SECONDS = 15.0
@@ -123,17 +119,17 @@ class WarmUp:
     async def _catch_up(self) -> bool:
         """Play to the present end of the recording; False if there was nothing new."""
         before, pace, unwritten = self._reached_ns, Clock(self._playing.speed), 0
-        pace.start(_now_ns())
+        pace.start(clock.loop_ns())
         recorded = self._noticed(self._tail.batches())
         for position, batch in timeline(recorded, max_idle_ns=self._playing.max_idle_ns):
             due_ns = pace.due_ns(position)
-            if due_ns is not None and due_ns > _now_ns():
+            if due_ns is not None and due_ns > clock.loop_ns():
                 await self._write()
-                await trio.sleep_until((due_ns + 1) / SECOND_NS)  # rounding must not make it early
+                await trio.sleep_until(clock.loop_seconds(due_ns))
                 unwritten = 0
             self._route(batch)
             unwritten += sum(map(len, batch.payloads))
-            if unwritten >= _RUN_BYTES:
+            if unwritten >= RUN_BYTES:
                 await self._write()
                 unwritten = 0
         await self._write()
@@ -161,10 +157,4 @@ class WarmUp:
             self._lead_ins[name].reach(self._reached_ns, now)
             self._engine.dispatch(hub, Tick())
         await trio.lowlevel.checkpoint()
-        await self._patience.wait_for_slow(
-            _HIGH_WATER_BYTES, is_paced=self._playing.speed is not None
-        )
-
-
-def _now_ns() -> int:
-    return int(trio.current_time() * SECOND_NS)
+        await self._patience.wait_for_slow(is_paced=self._playing.speed is not None)

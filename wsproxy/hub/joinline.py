@@ -60,13 +60,18 @@ class JoinLine:
 
     def holds_before(self, first: int) -> bool:
         """Whether it holds a message with smaller numbers."""
-        mark = self.held[0].mark if self.held else None
-        return isinstance(mark, Span) and mark.first < first
+        held = self._first
+        return held is not None and held < first
 
     def follows(self, last: int) -> bool:
         """Whether what it holds begins right behind this number."""
+        return self._first == last + 1
+
+    @property
+    def _first(self) -> int | None:
+        """The first number that it holds, if what it holds is numbered."""
         mark = self.held[0].mark if self.held else None
-        return isinstance(mark, Span) and mark.first == last + 1
+        return mark.first if isinstance(mark, Span) else None
 
     def tell(self, payload: bytes) -> None:
         """Clients were told this: keep it, if that is still to be compared."""

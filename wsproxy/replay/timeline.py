@@ -70,7 +70,7 @@ class Stretches:
         if self._at == len(self._ends) and not self._turn():
             return None
         run, at = self._run, self._at
-        end = self._behind_moment() if not most_bytes else self._behind(most_bytes)
+        end = self._behind(most_bytes) if most_bytes else self._behind_moment()
         last = end - 1
         passed = max(run.monos[at:end]) - (self._first_ns or 0)
         self._at, self._position = end, max(self._position, passed)
