@@ -101,6 +101,12 @@ def test_several_recordings_with_the_options_of_the_command(tmp_path: Path) -> N
     assert len(texts) == 2 * len(one) + 2 * len(two)
 
 
+def test_times_may_be_counted_from_the_end() -> None:
+    last = wsproxy.open(DEMO).info.last
+    assert last is not None
+    assert wsproxy.replay(DEMO, start="-1s").clock.now() == last - 10**9
+
+
 def test_who_leaves_early_leaves_nothing_behind() -> None:
     with ExitStack() as stack:
         with wsproxy.replay(DEMO, clients=2) as server:

@@ -44,7 +44,7 @@ async def test_it_is_obeyed(replay: Replay, autojump_clock: trio.testing.MockClo
         assert order(transport, "step").paused
         await trio.sleep(100)
         assert client.texts[-1] == "book 3"
-        order(transport, "seek", to="+8s")
+        order(transport, "seek", to="-1s")
         await trio.testing.wait_all_tasks_blocked()
         assert transport.status().position_ns == WALL_NS + 8 * SECOND
         order(transport, "seek", by=-1)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
 from tests.cli.conftest import Run
+from wsproxy.cli.live import LIVE_NAMES, live_options
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,12 @@ def test_what_is_private_is_passed_on_and_not_recorded(
     run("proxy", "binance", "--private", "dedicated")
     settings = [(call[0].private, call[0].record_private) for call in called]
     assert settings == [(True, False), (False, True), (True, False)]
+
+
+def test_options_about_venues_are_known_by_name() -> None:
+    @click.command()
+    @live_options
+    def command(**_: object) -> None:
+        pass
+
+    assert {parameter.name for parameter in command.params} == set(LIVE_NAMES)

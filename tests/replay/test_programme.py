@@ -46,6 +46,14 @@ def test_offsets_bring_days_together(tmp_path: Path) -> None:
     assert [b.payloads for b in both.batches(end=WALL_NS + SECOND)] == [[b"a 0"]]
 
 
+def test_times_are_counted_from_its_ends(tmp_path: Path) -> None:
+    one = make_recording(tmp_path / "1", (0, "a 0", A), (2, "a 2", A))
+    two = make_recording(tmp_path / "2", (1, "a 1", A))
+    both = programme(one, two, offsets_ns=(SECOND, 5 * SECOND))
+    found = [both.moment(value) - WALL_NS for value in ("+0.5s", "-0.5s", WALL_NS)]
+    assert found == [3 * SECOND // 2, 11 * SECOND // 2, 0]
+
+
 def test_an_offset_of_one_recording_moves_its_time(tmp_path: Path) -> None:
     path = make_recording(tmp_path / "1", (0, "a 0", A))
     (batch,) = programme(path, offsets_ns=(SECOND,)).batches()

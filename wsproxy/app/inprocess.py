@@ -16,7 +16,7 @@ from wsproxy.app.threads import TrioThread, trio_thread
 from wsproxy.config import SECOND_NS, Address, Playing, Serving
 from wsproxy.errors import unwrapped
 from wsproxy.model import StreamKey
-from wsproxy.recording.times import Moment, moment
+from wsproxy.recording.times import Moment
 from wsproxy.replay.clock import parse_speed
 from wsproxy.replay.digest import ClientDigest
 from wsproxy.replay.library import open as open_recording
@@ -61,8 +61,8 @@ def replay(
     recordings = [open_recording(one) for one in paths]
     programme = Programme(recordings, [round(seconds * SECOND_NS) for seconds in offsets])
     playing = Playing(
-        start=None if start is None else moment(start, programme.first),
-        end=None if end is None else moment(end, programme.first),
+        start=None if start is None else programme.moment(start),
+        end=None if end is None else programme.moment(end),
         speed=parse_speed(str(speed)),
         loops=None if loop == "forever" else loop,
         max_idle_ns=None if max_idle is None else int(max_idle * SECOND_NS),

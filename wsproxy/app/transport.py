@@ -10,7 +10,7 @@ import msgspec
 from wsproxy.app.replaying import Replay
 from wsproxy.config import SECOND_NS
 from wsproxy.errors import ConfigError
-from wsproxy.recording.times import iso, moment
+from wsproxy.recording.times import iso
 from wsproxy.replay.clock import parse_speed
 from wsproxy.wire.http import Refusal
 
@@ -146,7 +146,7 @@ class Transport:
             self.skip(wanted.by)
         elif wanted.to is not None:
             with _refusing():
-                self._player.seek(moment(wanted.to, self._player.programme.first))
+                self._player.seek(self._player.programme.moment(wanted.to))
         return self.status()
 
 

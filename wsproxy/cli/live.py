@@ -89,7 +89,7 @@ LIVE_NAMES = (
     *("max_connections", "redundancy", "client_priority", "linger", "on_gap", "private"),
     *("outbox_mb", "upstream_ca"),
 )
-"""Their parameters."""
+"""The parameters of ``live_options``."""
 
 
 def upstream_options(command: Callable[..., None]) -> Callable[..., None]:

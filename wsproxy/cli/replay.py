@@ -147,7 +147,8 @@ def command(recording: tuple[Path, ...], **options: Any) -> None:
     log_to_stderr()
     if venues is None:
         run(lambda: run_replay(programme, clients, playing))
-    run(lambda: run_then_live(programme, clients, playing, venues))
+    else:
+        run(lambda: run_then_live(programme, clients, playing, venues))
 
 
 _NOT_THEN_LIVE = (
@@ -187,6 +188,7 @@ def _then_live(
 
 
 def _is_typed(name: str) -> bool:
+    """Only that: variables and the configuration file may be meant for the live commands."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
@@ -199,12 +201,10 @@ def _spelt(name: str) -> str:
 
 
 def _playing(programme: Programme, options: dict[str, Any]) -> Playing:
-    from wsproxy.recording.times import moment
     from wsproxy.replay.clock import parse_speed
 
     start, end = (
-        None if options[key] is None else moment(options[key], programme.first, programme.last)
-        for key in ("start", "end")
+        None if options[key] is None else programme.moment(options[key]) for key in ("start", "end")
     )
     max_idle = options["max_idle"]
     return Playing(

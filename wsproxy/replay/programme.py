@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from wsproxy.model import Batch, ConnectionInfo, Kind, Message, Run, StreamKey
 from wsproxy.recording.events import read_event
 from wsproxy.recording.reader import Recording
+from wsproxy.recording.times import Moment, moment
 
 _KNOWING = (Kind.ACKNOWLEDGED, Kind.KEYFRAME)
 
@@ -53,6 +54,13 @@ class Programme:
     def last(self) -> int:
         """The latest time, wall clock, ns; 0 where there are no records."""
         return max((track.last for track in self._tracks if track.last is not None), default=0)
+
+    def moment(self, value: Moment) -> int:
+        """A point in time, counted from ``first`` or ``last`` if it says so: ns since 1970.
+
+        Raises ConfigError if it is none.
+        """
+        return moment(value, self.first, self.last)
 
     @cached_property
     def venues(self) -> list[str]:
