@@ -20,6 +20,7 @@ import msgspec
 
 from wsproxy.app.bench.load import MESSAGE_BYTES, STREAMS
 from wsproxy.app.bench.processes import Worker, worker
+from wsproxy.app.bench.sinks import Report
 from wsproxy.app.measuring import splitting_rate
 from wsproxy.hub.capacity import Reference
 from wsproxy.hub.workloads import Carried, carried
@@ -79,14 +80,6 @@ class Outcome:
     carried: tuple[Carried, ...]
 
 
-class _Answer(msgspec.Struct):
-    """What the clients say."""
-
-    end_ns: int
-    p50_ns: int = 0
-    p99_ns: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Line:
     """A source, and where its clients connect: a proxy, or itself."""
@@ -104,24 +97,24 @@ class _Line:
         self.source.tell("flood", seconds)
         begin_ns, sent = self._sent()
         clients.tell(sent)
-        return sent * 1e9 / (_answer(clients).end_ns - begin_ns)
+        return sent * 1e9 / (_reported(clients).end_ns - begin_ns)
 
     def pace(self, count: int, seconds: float, rate: int) -> Delay:
         with self.clients(count, "pace") as clients:
             clients.said("ready")
             self.source.tell("pace", seconds, rate)
             clients.tell(self._sent()[1])
-            answer = _answer(clients)
-        return Delay(answer.p50_ns / 1e3, answer.p99_ns / 1e3)
+            report = _reported(clients)
+        return Delay(report.p50_ns / 1e3, report.p99_ns / 1e3)
 
     def _sent(self) -> tuple[int, int]:
         begin_ns, sent = self.source.said(r"(\d+) (\d+)")
         return int(begin_ns), int(sent)
 
 
-def _answer(clients: Worker) -> _Answer:
+def _reported(clients: Worker) -> Report:
     (text,) = clients.said(r"(\{.*\})")
-    return msgspec.json.decode(text, type=_Answer)
+    return msgspec.json.decode(text, type=Report)
 
 
 def measure(

@@ -14,6 +14,12 @@ from wsproxy.app.bench.load import STALL_SECONDS
 from wsproxy.errors import WsproxyError
 
 
+def say(*words: object) -> None:
+    """Write a line, in such a process, to whoever runs the bench."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 class BenchFailed(WsproxyError):
     """A process of the bench did not do its part."""
 

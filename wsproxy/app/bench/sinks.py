@@ -1,10 +1,9 @@
 """The strategies of `wsproxy bench`: ``python -m wsproxy.app.bench.sinks PORT PATH CLIENTS HOW``.
 
 Each subscribes to all streams, over a raw socket; ``ready`` is printed when all have their answers.
-Then a number on stdin says how many messages each must have got by then or will get, and a JSON
-object is printed when they have: ``end_ns``, the monotonic time at which the last byte came, and
-where HOW is ``pace``, ``p50_ns`` and ``p99_ns`` of the delays of all deliveries. Where HOW is
-``flood``, bytes are counted only, as cheaply as possible: all messages have the same length.
+Then a number on stdin says how many messages each must have got by then or will get, and a
+``Report`` is printed as JSON when they have. Where HOW is ``flood``, bytes are counted only, as
+cheaply as possible: all messages have the same length. Where it is ``pace``, delays are measured.
 
 Clients answer no pings: they are gone before the proxy sends one. Ends with an error if a client is
 closed, gets more than that, or nothing comes for too long.
@@ -22,10 +21,21 @@ from collections.abc import Sequence
 import msgspec
 
 from wsproxy.app.bench.load import FRAME_BYTES, STALL_SECONDS, STREAMS, stamps
+from wsproxy.app.bench.processes import say
 from wsproxy.wire.frames import Splitter
 
 _RECEIVE_BYTES = 1 << 20
 _MAX_ANSWER_BYTES = 1 << 20
+
+
+class Report(msgspec.Struct):
+    """What came to all clients."""
+
+    end_ns: int
+    """The monotonic time at which the last byte came."""
+    p50_ns: int = 0
+    p99_ns: int = 0
+    """Of the delays of all deliveries, where they were measured."""
 
 
 class Sink:
@@ -104,18 +114,18 @@ def main() -> None:
     """Connect, count, report."""
     port, path, clients, how = sys.argv[1:]
     sinks = [Sink(connected(int(port), path)) for _ in range(int(clients))]
-    _say("ready")
+    say("ready")
     with selectors.DefaultSelector() as ready:
         ready.register(sys.stdin, selectors.EVENT_READ)
         for sink in sinks:
             ready.register(sink.connection, selectors.EVENT_READ, sink)
         while report := _round(ready, sinks, is_paced=how == "pace"):
-            _say(msgspec.json.encode(report).decode())
+            say(msgspec.json.encode(report).decode())
 
 
 def _round(
     ready: selectors.BaseSelector, sinks: Sequence[Sink], *, is_paced: bool
-) -> dict[str, int] | None:
+) -> Report | None:
     """Take messages until every client has as many as stdin says; None when stdin ends."""
     buffer = bytearray(_RECEIVE_BYTES)
     for sink in sinks:
@@ -142,14 +152,9 @@ def _round(
     if any(sink.received > wanted for sink in sinks):
         raise ValueError("a client got more than was sent")
     if not late:
-        return {"end_ns": end_ns}
+        return Report(end_ns)
     late.sort()
-    return {"end_ns": end_ns, "p50_ns": percentile(late, 50), "p99_ns": percentile(late, 99)}
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    return Report(end_ns, percentile(late, 50), percentile(late, 99))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import msgspec
 from wsproto.utilities import generate_accept_token
 
 from wsproxy.app.bench.load import FRAME_BYTES, STALL_SECONDS, frames, stamped
+from wsproxy.app.bench.processes import say
 from wsproxy.wire.frames import Splitter, encode
 
 _DIFFERENT = 4_000
@@ -82,7 +83,7 @@ def main() -> None:
     pattern = frames(_DIFFERENT)
     peers: list[Peer] = []
     with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as ready:
-        _say(listener.getsockname()[1])
+        say(listener.getsockname()[1])
         ready.register(listener, selectors.EVENT_READ)
         ready.register(sys.stdin, selectors.EVENT_READ)
         while True:
@@ -110,7 +111,7 @@ def _send(
         sent = flood(connection, pattern, float(seconds))
     else:
         sent = pace(connection, pattern, float(seconds), int(rate))
-    _say(begin_ns, sent)
+    say(begin_ns, sent)
 
 
 def flood(connection: socket.socket, pattern: list[bytes], seconds: float) -> int:
@@ -142,11 +143,6 @@ def pace(connection: socket.socket, pattern: list[bytes], seconds: float, rate: 
         connection.sendall(stamped(frame, max(due_ns, woke_ns)))
         due_ns += step_ns
     return count
-
-
-def _say(*words: object) -> None:
-    sys.stdout.write(" ".join(map(str, words)) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
