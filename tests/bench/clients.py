@@ -24,7 +24,7 @@ from subprocess import Popen
 
 from tests.bench.crowd import handshake, summary
 from tests.bench.load import STALL_SECONDS, names
-from tests.bench.processes import NUMBER, cpu_ns, process, progress, said, tell
+from tests.bench.processes import NUMBER, SERVES, cpu_ns, process, progress, said, tell
 from tests.bench.tables import Rows, machine, markdown, plain, put
 from tests.kit.campaign import resident_bytes
 from tests.wire.reference import PING, frame
@@ -34,7 +34,6 @@ _STREAMS = 200
 _JOIN_RATE = 500
 _SILENT = names(_STREAMS + 1)[-1]
 """A stream that is live, and whose messages the source does not send."""
-_SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
 _NUMBERS = r"([\d.e+-]+(?: [\d.e+-]+){3})"
 _WITHOUT_END = 20_000_000
 _KEY = b"\1\2\3\4"
@@ -72,7 +71,7 @@ def _scene(streams: int) -> Iterator[tuple[Popen[str], Popen[str], str]]:
         command = ["-m", "wsproxy", "proxy", f"binance={url}", "--listen=127.0.0.1:0"]
         command += ["--max-clients=10000", "--max-connections=1", "--outbox-mb=4000"]
         with process(*command, env={"XDG_RUNTIME_DIR": directory}) as proxy:
-            yield source, proxy, f"ws://127.0.0.1:{said(proxy, _SERVES)}"
+            yield source, proxy, f"ws://127.0.0.1:{said(proxy, SERVES)}"
 
 
 # --- memory ---
@@ -177,38 +176,41 @@ def _received(joined: socket.socket) -> bytes:
     return data
 
 
-def joining(clients: int, seconds: float, rate: int = _JOIN_RATE) -> tuple[Delays, Delays]:
-    """Delays with so many clients, in quiet and while others join."""
-    with _scene(_STREAMS) as (_, _, url), process("-m", "tests.bench.crowd", url) as crowd:
+@contextmanager
+def _probing(
+    clients: int, streams: int, rate: int
+) -> Iterator[tuple[Popen[str], Popen[str], Probe]]:
+    """A source, so many clients, and somebody beside them who asks."""
+    with _scene(streams) as (source, _, url), process("-m", "tests.bench.crowd", url) as crowd:
         said(crowd, "(ready)")
-        _grow(crowd, clients, _STREAMS, rate)
+        _grow(crowd, clients, streams, rate)
         keeper, probe = Probe(url), Probe(url)
         keeper.subscribe()
+        yield source, crowd, probe
+        keeper.close()
+        probe.close()
+
+
+def joining(clients: int, seconds: float, rate: int = _JOIN_RATE) -> tuple[Delays, Delays]:
+    """Delays with so many clients, in quiet and while others join."""
+    with _probing(clients, _STREAMS, rate) as (_, crowd, probe):
         progress("control: quiet")
         quiet = probe.ask(seconds)
         progress("control: others join")
         tell(crowd, int(seconds * rate), _STREAMS, rate)
         busy = probe.ask(seconds)
         said(crowd, _NUMBERS)
-        keeper.close()
-        probe.close()
     return quiet, busy
 
 
 def blasting(clients: int, seconds: float) -> Delays:
     """Delays while the source sends all it can to so many clients."""
     progress(f"control: blast to {clients}")
-    with _scene(10) as (source, _, url), process("-m", "tests.bench.crowd", url) as crowd:
-        said(crowd, "(ready)")
-        _grow(crowd, clients, 10, _JOIN_RATE)
-        keeper, probe = Probe(url), Probe(url)
-        keeper.subscribe()
+    with _probing(clients, 10, _JOIN_RATE) as (source, _, probe):
         tell(source, "flood", _WITHOUT_END)
         time.sleep(0.5)  # until everything is full
         delays = probe.ask(seconds)
         source.kill()
-        keeper.close()
-        probe.close()
     return delays
 
 

@@ -36,7 +36,7 @@ from tests.bench.load import (
     names,
 )
 from tests.bench.processes import NUMBER, cpu_ns, process, progress, said, tell
-from tests.bench.tables import Rows, machine, markdown, plain, put
+from tests.bench.tables import Rows, machine, markdown, plain, put, spread
 from tests.kit import campaign
 from tests.kit.exchange import Exchange, running
 from tests.kit.exchange_binance import BinanceExchange
@@ -287,8 +287,7 @@ def redundancy(rounds: int, messages: Mapping[int, int]) -> Rows:
         rows.append(
             [
                 str(lines),
-                f"{median(rates):,.0f}",
-                f"{min(rates):,.0f} to {max(rates):,.0f}",
+                *spread(rates),
                 f"{median(costs):.2f} us",
                 f"{min(costs):.2f} to {max(costs):.2f}",
             ]

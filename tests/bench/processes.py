@@ -15,6 +15,8 @@ from pathlib import Path
 from tests.bench.load import STALL_SECONDS
 
 NUMBER = r"(\d+)"
+SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
+"""Where wsproxy listens."""
 
 
 @contextmanager

@@ -25,12 +25,12 @@ import wsproxy
 from tests.bench import load, seeking
 from tests.bench.imports import seconds_for_all
 from tests.bench.peers import PEERS, Peer, Sample
-from tests.bench.tables import Rows, machine, markdown, plain, put
+from tests.bench.tables import AIMS, Rows, aim, machine, publish, spread
 from tests.kit import traffic
 from wsproxy.config import Recording
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording.rewrite import rewrite
-from wsproxy.recording.writer import BLOCK_BYTES, Writer
+from wsproxy.recording.writer import Writer
 from wsproxy.venues.naming import Naming
 
 FUTURES = "binance_futures__hftb-btcusdt_20240808"
@@ -256,21 +256,12 @@ def seek(
     samples: Sequence[Sample], size: int, part_bytes: int, targets: int
 ) -> dict[str, list[float]]:
     """Seconds for each of so many seeks in a recording of so many bytes, cold and warm."""
-    block: list[Batch] = []
-    blocks = [block]
-    held = 0
-    for batch in runs(samples):
-        block.append(batch)
-        held += sum(map(len, batch.payloads))
-        if held >= BLOCK_BYTES:
-            block, held = [], 0
-            blocks.append(block)
     connection = ConnectionInfo(samples[0].connection, "binance", "wss://bench")
     with tempfile.TemporaryDirectory() as place:
         out = Path(place, "big")
         found = seeking.make(
             out,
-            list(filter(None, blocks)),
+            seeking.blocks(runs(samples)),
             connection,
             size=size,
             part_bytes=part_bytes,
@@ -290,13 +281,12 @@ def table(samples: Sequence[Sample], figures: dict[str, Figures]) -> Rows:
     rows = [["", "write /s", "read /s", "min to max", "read MB/s", "MB on disk", "of text"]]
     for name, found in figures.items():
         writing = f"{len(samples) / median(found.writing):,.0f}" if found.writing else ""
-        low, high = (len(samples) / edge(found.reading) for edge in (max, min))
+        reading = [len(samples) / time for time in found.reading]
         rows.append(
             [
                 name,
                 writing,
-                f"{len(samples) / median(found.reading):,.0f}",
-                f"{low:,.0f} to {high:,.0f}",
+                *spread(reading),
                 f"{text / 1e6 / median(found.reading):,.0f}",
                 f"{found.size / 1e6:.2f}" if found.size else "",
                 f"{found.size / text:.1%}" if found.size else "",
@@ -320,22 +310,12 @@ def aims(count: int, figures: dict[str, Figures]) -> Rows:
     ]
 
 
-def aim(what: str, wanted: str, values: Sequence[float]) -> list[str]:
-    """One row: median and spread beside what is wanted."""
-    low, high, middle = min(values), max(values), median(values)
-    bound = float(wanted.split()[1])
-    is_met = middle >= bound if wanted[0] == "≥" else middle <= bound
-    spread = f"{low:.2f} to {high:.2f}" if len(values) > 1 else ""
-    return [what, wanted, f"{middle:.2f}", spread, "yes" if is_met else "no"]
-
-
 def _ratios(theirs: Sequence[float], ours: Sequence[float]) -> list[float]:
     return [slow / fast for slow, fast in zip(theirs, ours, strict=True)]
 
 
 def report(rounds: int, seek_gb: float) -> Iterator[tuple[str, Rows]]:
     """Each table with its title."""
-    heads = ["", "aim", "median", "min to max", "met"]
     if traffic.TRAFFIC.is_dir():
         files = sorted((traffic.TRAFFIC / "streams").glob("*.jsonl.gz"))
         names = [file.name.removesuffix(".jsonl.gz") for file in files]
@@ -354,7 +334,7 @@ def report(rounds: int, seek_gb: float) -> Iterator[tuple[str, Rows]]:
         figures = measure(samples, rounds)
         head = f"{title}: {len(samples):,} messages, {size:.1f} MB of text."
         yield head, table(samples, figures)
-        yield f"{title}: aims.", [heads, *aims(len(samples), figures)]
+        yield f"{title}: aims.", [AIMS, *aims(len(samples), figures)]
         if chosen == [FUTURES] or not chosen:
             found = seek(samples, int(seek_gb * 1e9), Recording.rotate_bytes, 20)
             others = [
@@ -364,7 +344,7 @@ def report(rounds: int, seek_gb: float) -> Iterator[tuple[str, Rows]]:
     if imports:
         speeds = [size / seconds for seconds in imports]
         others.append(aim("import of all streams, MB/s of text", "≥ 100", speeds))
-    yield "Seeking and importing.", [heads, *others]
+    yield "Seeking and importing.", [AIMS, *others]
 
 
 def main() -> None:
@@ -376,13 +356,7 @@ def main() -> None:
     options = parser.parse_args()
     measure(generated(500), 1)  # what is imported once, is not measured
     where = f"Median of {options.rounds} rounds, one process, {machine()}."
-    print(where)
-    pages = [where]
-    for title, rows in report(options.rounds, options.seek_gb):
-        print(f"\n{title}\n\n{plain(rows)}", flush=True)
-        pages.append(f"{title}\n\n{markdown(rows)}")
-    if options.markdown:
-        put(options.markdown, "recording", "\n\n".join(pages))
+    publish(where, report(options.rounds, options.seek_gb), options.markdown, "recording")
 
 
 if __name__ == "__main__":

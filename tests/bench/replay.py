@@ -28,12 +28,12 @@ from urllib.request import Request, urlopen
 
 import wsproxy
 from tests.bench import load, seeking
-from tests.bench.processes import NUMBER, process, progress, said
+from tests.bench.processes import NUMBER, SERVES, process, progress, said
 from tests.bench.sinks import connect, handshake
-from tests.bench.tables import Rows, machine, markdown, plain, put, spread
+from tests.bench.tables import AIMS, Rows, aim, machine, publish, spread
 from tests.kit import traffic
 from wsproxy.model import Batch, ConnectionInfo, Kind
-from wsproxy.recording.writer import BLOCK_BYTES, Writer
+from wsproxy.recording.writer import Writer
 from wsproxy.venues.base import Numbered
 from wsproxy.venues.naming import Naming
 from wsproxy.venues.registry import venue
@@ -41,7 +41,6 @@ from wsproxy.venues.registry import venue
 CLIENTS = (1, 10, 50)
 SECOND_NS = 10**9
 _BEGAN_NS = 1_723_161_255 * SECOND_NS
-_SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
 _PLAYS = r".*(playing to) \d+ client.*"
 _BOOKS = ("level2:BTC-USD", "level2:ETH-USD")
 _SIZES_GB = (0.1, 1.0, 10.0)
@@ -80,7 +79,7 @@ def replayed(recording: Path, clients: int, *options: str, arrivals: Path | None
     command = ["-m", "wsproxy", "replay", str(recording), "--clients", str(clients)]
     command += ["--listen", "127.0.0.1:0", "--admin", "off", "--settle", "0.1", *options]
     path = "/binance/stream?streams=" + "/".join(load.STREAMS)
-    return _watched(command, _SERVES, path, recording, clients, arrivals)
+    return _watched(command, SERVES, path, recording, clients, arrivals)
 
 
 def served_plainly(recording: Path, clients: int) -> float:
@@ -123,17 +122,15 @@ def throughput(rounds: int, messages: int) -> tuple[Rows, dict[str, list[float]]
     runs: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as place:
         whole = record(Path(place, "whole"), messages, 200_000)
-        few = record(Path(place, "few"), messages // 25, 200_000)
-        fewer = {n: record(Path(place, f"few{n}"), messages // 25 // n, 200_000) for n in CLIENTS}
+        few = {n: record(Path(place, f"few{n}"), messages // 25 // n, 200_000) for n in CLIENTS}
         for number in range(rounds):
             progress(f"as fast as clients read: round {number + 1} of {rounds}")
             runs.setdefault(("iterator", ""), []).append(messages / iterated(whole))
             for n in CLIENTS:
                 rate = messages / replayed(whole, n, "--speed", "max")
                 runs.setdefault(("replay", str(n)), []).append(rate)
-                part = few if n == 1 else fewer[n]
-                count = wsproxy.open(part).info.records
-                rate = count / served_plainly(part, n)
+                count = wsproxy.open(few[n]).info.records
+                rate = count / served_plainly(few[n], n)
                 runs.setdefault(("plain server", str(n)), []).append(rate)
     rows = [["", "clients", "messages/s", "min to max", "deliveries/s", "times plain"]]
     for (name, clients), rates in runs.items():
@@ -207,14 +204,7 @@ def books() -> list[list[Batch]]:
         if isinstance(body, Numbered):
             keyframe = [body.first()]
             keyframes.append(Batch(Kind.KEYFRAME, 1, began, began, keyframe, None, [(stream,)]))
-    blocks, held = [keyframes], 0
-    for batch in batches:
-        if held >= BLOCK_BYTES or len(blocks) == 1:
-            blocks.append([])
-            held = 0
-        blocks[-1].append(batch)
-        held += sum(map(len, batch.payloads))
-    return blocks
+    return [keyframes, *seeking.blocks(batches)]
 
 
 def seeks(size_gb: float, times: int) -> list[float]:
@@ -238,7 +228,7 @@ def seeks(size_gb: float, times: int) -> list[float]:
 def _seek(server: Popen[str], targets: Sequence[seeking.Target]) -> Iterator[float]:
     """With a client of all these books, while the replay stands still."""
     admin = f"http://{said(server, r'.* admin on (.*)')}/replay"
-    url = f"ws://127.0.0.1:{said(server, _SERVES)}/coinbase"
+    url = f"ws://127.0.0.1:{said(server, SERVES)}/coinbase"
     products = [book.partition(":")[2] for book in _BOOKS]
     wanted = json.dumps({"type": "subscribe", "channel": "level2", "product_ids": products})
     _order(f"{admin}/pause")
@@ -292,20 +282,13 @@ def lateness(seconds: int) -> list[float]:
 # --- tables ------------------------------------------------------------------------------------
 
 
-def aim(what: str, wanted: str, values: Sequence[float]) -> list[str]:
-    """One row: median and spread beside what is wanted."""
-    bound, middle = float(wanted.split()[1]), median(values)
-    is_met = middle >= bound if wanted[0] == "≥" else middle <= bound
-    return [what, wanted, *spread(values, 2), "yes" if is_met else "no"]
-
-
 def report(rounds: int, messages: int, seconds: int) -> Iterator[tuple[str, Rows]]:
     """Each table with its title."""
     rows, ratios = throughput(rounds, messages)
     yield f"As fast as clients read, {messages:,} messages of 300 bytes.", rows
     rates = [rate / 1e6 for rate in ratios["rate"]]
-    aims = [
-        ["", "aim", "median", "min to max", "met"],
+    aims: list[Sequence[str]] = [
+        AIMS,
         aim("max, to one client, million messages/s", "≥ 0.5", rates),
         aim("max, to one client, times the plain server", "≥ 30", ratios["times"]),
         aim("from the command to the first message, s", "≤ 1", first_message(rounds)),
@@ -318,8 +301,7 @@ def report(rounds: int, messages: int, seconds: int) -> Iterator[tuple[str, Rows
     progress("the pace of the recording")
     late = lateness(seconds)
     hundredths = quantiles(late, n=100)
-    aims.append(["late at 1x, median, ms", "≤ 2", f"{hundredths[49]:.2f}", "", ""])
-    aims[-1][-1] = "yes" if hundredths[49] <= 2 else "no"
+    aims.append(aim("late at 1x, median, ms", "≤ 2", [hundredths[49]]))
     aims.append(["late at 1x, 99th percentile, ms", "", f"{hundredths[98]:.2f}", "", ""])
     progress("")
     yield "Aims.", aims
@@ -334,13 +316,8 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
     options = parser.parse_args()
     where = f"Median of {options.rounds} rounds, {machine()}."
-    print(where)
-    pages = [where]
-    for title, rows in report(options.rounds, options.messages, options.seconds):
-        print(f"\n{title}\n\n{plain(rows)}", flush=True)
-        pages.append(f"{title}\n\n{markdown(rows)}")
-    if options.markdown:
-        put(options.markdown, "replay", "\n\n".join(pages))
+    tables = report(options.rounds, options.messages, options.seconds)
+    publish(where, tables, options.markdown, "replay")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from wsproxy.model import Batch, ConnectionInfo
 from wsproxy.recording.encode import BlockEncoder, Encoded
 from wsproxy.recording.frames import PartHead
 from wsproxy.recording.index import IndexBuilder
+from wsproxy.recording.writer import BLOCK_BYTES
 
 _IDENTITY = bytes(range(16))
 
@@ -31,6 +32,19 @@ class Target(NamedTuple):
     time: int
     payload: bytes
     """Of the first message then."""
+
+
+def blocks(batches: Iterable[Batch]) -> list[list[Batch]]:
+    """Batches as the writer would put them together."""
+    found: list[list[Batch]] = []
+    held = BLOCK_BYTES
+    for batch in batches:
+        if held >= BLOCK_BYTES:
+            found.append([])
+            held = 0
+        found[-1].append(batch)
+        held += sum(map(len, batch.payloads))
+    return found
 
 
 class _Part:

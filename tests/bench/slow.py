@@ -21,8 +21,8 @@ import numpy as np
 
 from tests.bench.load import STREAMS, wire_bytes
 from tests.bench.measure import delays, pieces
-from tests.bench.processes import NUMBER, process, progress, said, tell
-from tests.bench.tables import Rows, machine, markdown, plain, put
+from tests.bench.processes import NUMBER, SERVES, process, progress, said, tell
+from tests.bench.tables import Rows, machine, markdown, plain, put, spread
 from tests.kit.bad_clients import Kind
 from tests.kit.campaign import resident_bytes
 
@@ -42,7 +42,6 @@ _SIZES = "300"
 _RATE = 4_000
 _SECONDS = 6.0
 """Long enough for the kernel's buffers and an outbox to be full, and the client closed."""
-_SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
 
 
 class Delays(NamedTuple):
@@ -93,8 +92,8 @@ class Place:
         sent, received = (self._directory / name for name in ("sent", "received"))
         tell(self._sinks, wire_bytes(_SIZES, messages), received)
         tell(self._source, "pace", messages, _RATE, sent)
-        for process_, pattern in ((self._source, NUMBER), (self._sinks, NUMBER)):
-            said(process_, pattern)
+        said(self._source, NUMBER)
+        said(self._sinks, NUMBER)
         said(self._sinks, "(written)")
         late = delays(_SIZES, sent.read_bytes(), received.read_bytes())
         p50, p99 = map(float, np.percentile(late, (50, 99)))
@@ -114,7 +113,7 @@ def place() -> Iterator[Place]:
         options = ("--listen", "127.0.0.1:0", "--outbox-mb", "1", "--max-connections", "1")
         env = {"XDG_RUNTIME_DIR": str(directory), "PING_SECONDS": "3600", "PONG_SECONDS": "60"}
         proxy = stack.enter_context(process(*command, *options, env=env))
-        mine = f"ws://127.0.0.1:{said(proxy, _SERVES)}/stream?streams={'/'.join(STREAMS)}"
+        mine = f"ws://127.0.0.1:{said(proxy, SERVES)}/stream?streams={'/'.join(STREAMS)}"
         sinks = stack.enter_context(process("-m", "tests.bench.sinks", mine, str(_GOOD), "0"))
         said(sinks, "(ready)")
         yield Place(source, proxy, sinks, mine, directory)
@@ -149,11 +148,9 @@ def table(found: Found) -> Rows:
                 _name(beside),
                 _name(before),
                 _us(median(p.beside.p50 for p in pairs)),
-                f"{median(p50):.2f}",
-                f"{min(p50):.2f} to {max(p50):.2f}",
+                *spread(p50, 2),
                 _us(median(p.beside.p99 for p in pairs)),
-                f"{median(p99):.2f}",
-                f"{min(p99):.2f} to {max(p99):.2f}",
+                *spread(p99, 2),
                 f"{max(p.resident_bytes for p in pairs) / 2**20:.0f} MiB",
             ]
         )

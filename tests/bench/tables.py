@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 Rows = Sequence[Sequence[str]]
 """The first row is the head, the first column says what the others are about."""
+
+AIMS = ("", "aim", "median", "min to max", "met")
+"""The head of a table of ``aim``."""
 
 
 def plain(rows: Rows) -> str:
@@ -39,6 +42,14 @@ def spread(values: Sequence[float], digits: int = 0) -> list[str]:
     return [f"{middle:,.{digits}f}", f"{low:,.{digits}f} to {high:,.{digits}f}"]
 
 
+def aim(what: str, wanted: str, values: Sequence[float]) -> list[str]:
+    """One row: what is wanted (``≥ 2``), beside it median and spread, and whether it is met."""
+    bound, middle = float(wanted.split()[1]), median(values)
+    is_met = middle >= bound if wanted[0] == "≥" else middle <= bound
+    cells = spread(values, 2) if len(values) > 1 else [f"{middle:,.2f}", ""]
+    return [what, wanted, *cells, "yes" if is_met else "no"]
+
+
 def machine() -> str:
     """Where and when this was measured."""
     try:
@@ -49,6 +60,17 @@ def machine() -> str:
     name = model[1] if model else platform.machine()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} cores ({name}), {python}, {datetime.now(UTC):%Y-%m-%d}"
+
+
+def publish(where: str, tables: Iterable[tuple[str, Rows]], page: Path | None, name: str) -> None:
+    """Print tables with their titles, each as soon as it comes; ``put`` all of them on a page."""
+    print(where)
+    parts = [where]
+    for title, rows in tables:
+        print(f"\n{title}\n\n{plain(rows)}", flush=True)
+        parts.append(f"{title}\n\n{markdown(rows)}")
+    if page:
+        put(page, name, "\n\n".join(parts))
 
 
 def put(page: Path, name: str, text: str) -> None:

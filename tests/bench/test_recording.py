@@ -9,7 +9,6 @@ from tests.bench import seeking
 from tests.bench.peers import PEERS, Peer, Sample
 from tests.bench.recording import (
     COMPACT,
-    aim,
     aims,
     check,
     generated,
@@ -66,11 +65,6 @@ def test_a_recording_with_holes_is_as_large_as_it_says_and_can_be_sought_in(
 def test_seeks_are_cold_and_warm() -> None:
     found = seek(SAMPLES, 2_000_000, 10**6, 3)
     assert {how: len(times) for how, times in found.items()} == {"cold": 3, "warm": 3}
-
-
-def test_an_aim_says_whether_it_is_met() -> None:
-    assert aim("a", "≥ 2", [1.0, 3.0, 4.0]) == ["a", "≥ 2", "3.00", "1.00 to 4.00", "yes"]
-    assert aim("a", "≤ 2", [2.5]) == ["a", "≤ 2", "2.50", "", "no"]
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)

@@ -42,8 +42,3 @@ def test_books_can_be_sought_in(tmp_path: Path) -> None:
     )
     assert len(targets) == 3
     assert all(seconds > 0 for seconds in replay.seeks(0.02, 2))
-
-
-def test_a_row_says_whether_an_aim_was_met() -> None:
-    assert replay.aim("it", "≥ 0.5", [0.5, 0.4, 0.9])[-1] == "yes"
-    assert replay.aim("it", "≤ 1", [2.0])[-1] == "no"
