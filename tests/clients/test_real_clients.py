@@ -24,8 +24,8 @@ pytestmark = pytest.mark.clients
 Command = tuple[list[str | Path], dict[str, str]]
 
 
-def python(package: str, program: str) -> Command:
-    return [python_with(package), PROGRAMS / program], {}
+def python(package: str, program: str, *words: str) -> Command:
+    return [python_with(package), PROGRAMS / program, *words], {}
 
 
 def node(package: str, version: str, program: str) -> Command:
@@ -49,7 +49,7 @@ class Library(NamedTuple):
 
 
 LIBRARIES = {
-    "ccxt": Library(lambda: python("ccxt", "with_ccxt.py"), "/", len),
+    "ccxt": Library(lambda: python("ccxt", "with_ccxt.py", "binance"), "/", len),
     "ccxt-npm": Library(lambda: node("ccxt", "4.5.84", "with_ccxt.cjs"), "/", len),
     "python-binance": Library(
         lambda: python("python-binance", "with_python_binance.py"), "", lambda _: 2
@@ -64,7 +64,7 @@ LIBRARIES = {
 }
 CRYPTOFEED = LIBRARIES["cryptofeed"]
 CCXT_COINBASE = Library(
-    lambda: python("ccxt", "with_ccxt_coinbase.py"), "/", lambda _: 1, venue="coinbase"
+    lambda: python("ccxt", "with_ccxt.py", "coinbase"), "/", lambda _: 1, venue="coinbase"
 )
 
 

@@ -22,6 +22,12 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "recording"
 
 
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Sockets go where no other test's are."""
+    return {"XDG_RUNTIME_DIR": str(tmp_path)}
+
+
 @pytest.fixture(scope="session")
 def golden() -> Session:
     """A minute of generated traffic of both venues."""

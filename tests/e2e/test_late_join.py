@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.kit.books import BinanceBook, CoinbaseBook, CoinbaseSequence
+from tests.kit.books import BinanceBook, CoinbaseBook
 from tests.kit.exchange import running
 from tests.kit.exchange_binance import BinanceExchange
 from tests.kit.exchange_coinbase import CoinbaseExchange, CoinbaseScript
 from tests.kit.golden import Session
 from tests.kit.peer import Cue
 from tests.kit.proxy import PATIENCE_S, wsproxy
-from tests.kit.round_trip import join_all, play, stop
+from tests.kit.round_trip import join_all, level2_book, play, stop
 from tests.kit.strategy import Strategy, TradingFloor
 from tests.kit.traffic import (
     BINANCE_BTC,
@@ -38,15 +38,6 @@ def join_each(first: Strategy, floor: TradingFloor, url: str, at: Sequence[int])
 
 
 LEVEL2 = coinbase(["level2:BTC-USD"])
-
-
-def level2_book(strategy: Strategy) -> CoinbaseBook:
-    book, numbers = CoinbaseBook("BTC-USD"), CoinbaseSequence()
-    for message in strategy.received:
-        numbers.check(message)
-    for message in data(strategy.received):
-        book.apply(message)
-    return book
 
 
 def prove_level2(

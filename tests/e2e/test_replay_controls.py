@@ -11,27 +11,14 @@ import wsproxy
 from tests.kit.books import CoinbaseBook, CoinbaseSequence
 from tests.kit.proxy import PATIENCE_S, run
 from tests.kit.proxy import wsproxy as running_wsproxy
-from tests.kit.round_trip import digest
-from tests.kit.strategy import Strategy, TradingFloor
-from tests.kit.wishes import binance, coinbase, data, request
+from tests.kit.round_trip import digest, level2_book, order
+from tests.kit.strategy import TradingFloor
+from tests.kit.wishes import binance, coinbase, request
 from wsproxy.app.asking import ask
 
 DEMO = Path(__file__).parents[2] / "recordings" / "demo"
 BOOK = "level2:BTC-USD"
 LEVEL2 = coinbase([BOOK])
-
-
-def order(admin: Path, what: str, **body: object) -> None:
-    ask(admin, "POST", f"/replay/{what}", json.dumps(body).encode())
-
-
-def book_of(strategy: Strategy) -> CoinbaseBook:
-    book, numbers = CoinbaseBook("BTC-USD"), CoinbaseSequence()
-    for message in strategy.received:
-        numbers.check(message)
-    for message in data(strategy.received):
-        book.apply(message)
-    return book
 
 
 def test_books_are_right_wherever_it_is_sent(floor: TradingFloor, tmp_path: Path) -> None:
@@ -54,10 +41,10 @@ def test_books_are_right_wherever_it_is_sent(floor: TradingFloor, tmp_path: Path
         for strategy in (first, late):
             assert strategy.wait_closed(PATIENCE_S)[0] == 1000
         assert process.wait().code == 0
-    assert book_of(first).levels() == truth.levels()
-    assert book_of(first).snapshots == 4
-    assert book_of(late).levels() == truth.levels()
-    assert book_of(late).snapshots == 1
+    assert level2_book(first).levels() == truth.levels()
+    assert level2_book(first).snapshots == 4
+    assert level2_book(late).levels() == truth.levels()
+    assert level2_book(late).snapshots == 1
 
 
 def test_who_cannot_be_made_whole_is_told_to_come_again(
@@ -97,7 +84,7 @@ def test_a_client_that_reads_nothing_is_closed_and_the_exit_code_says_so(
     assert "is closed: stalled: read nothing for 1 s" in ended.err
     assert "not everything was delivered" in ended.err
     assert json.loads(file.read_bytes())["complete"] is False
-    assert book_of(alive).snapshots == 15
+    assert level2_book(alive).snapshots == 15
 
 
 FAULTS = """

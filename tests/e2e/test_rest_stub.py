@@ -18,10 +18,9 @@ from tests.kit.campaign import wait_until
 from tests.kit.depth import STREAM, attachments, diffs, recording, truth
 from tests.kit.proxy import PATIENCE_S, run, wsproxy
 from tests.kit.rest import EXCHANGE_INFO
-from tests.kit.round_trip import play
+from tests.kit.round_trip import order, play
 from tests.kit.strategy import TradingFloor
 from tests.kit.traffic import BINANCE_BTC, Line, load, requires_traffic
-from wsproxy.app.asking import ask
 
 OTHER = "ethusdt@trade"
 FIRST, MISSED, SECOND = diffs(101, 100), diffs(401, 50), diffs(551, 100)
@@ -98,10 +97,6 @@ class BookClient:
                 self.begin()
             else:
                 self._at += 1
-
-
-def order(admin: Path, what: str, **body: object) -> None:
-    ask(admin, "POST", f"/replay/{what}", json.dumps(body).encode())
 
 
 def test_books_are_right_at_the_start_midway_behind_a_hole_and_after_a_seek(

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from tests.kit.exchange import running
 from tests.kit.exchange_binance import BinanceExchange
 from tests.kit.exchange_coinbase import CoinbaseExchange
 from tests.kit.peer import Cue
-from tests.kit.proxy import PATIENCE_S, Process, run, wsproxy
+from tests.kit.proxy import PATIENCE_S, Process, status, wsproxy
 from tests.kit.round_trip import join_all, play, trades
 from tests.kit.strategy import Strategy, TradingFloor
 from tests.kit.wishes import binance, coinbase, unnumbered
@@ -32,11 +31,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return {"XDG_RUNTIME_DIR": str(tmp_path)}
-
-
-@pytest.fixture
 def exchange() -> BinanceExchange:
     return BinanceExchange()
 
@@ -46,13 +40,6 @@ def proxy(exchange: BinanceExchange, env: dict[str, str]) -> Iterator[Process]:
     options = (f"--outbox-mb={BOUND >> 20}",)
     with running(exchange) as url, wsproxy("proxy", f"binance={url}", *options, env=env) as process:
         yield process
-
-
-def status(env: dict[str, str]) -> dict[str, Any]:
-    ended = run("status", "--json", env=env)
-    assert ended.code == 0, ended.err
-    said: dict[str, Any] = json.loads(ended.out)
-    return said
 
 
 def assert_lagged(proxy: Process, client: BadClient) -> None:

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.kit.exchange import running
 from tests.kit.exchange_binance import BinanceExchange
 from tests.kit.peer import Cue
-from tests.kit.proxy import Process, run, wsproxy
+from tests.kit.proxy import Process, run, status, wsproxy
 from tests.kit.round_trip import join_all, play
 from tests.kit.strategy import TradingFloor
 from tests.kit.wishes import binance
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """Sockets go where no other test's are."""
-    return {"XDG_RUNTIME_DIR": str(tmp_path)}
-
-
-def status(env: dict[str, str], *arguments: str) -> dict[str, Any]:
-    ended = run("status", "--json", *arguments, env=env)
-    assert ended.code == 0, ended.err
-    said: dict[str, Any] = json.loads(ended.out)
-    return said
 
 
 def port(proxy: Process) -> int:

@@ -80,9 +80,11 @@ class Venue:
 @pytest.fixture(params=["binance", "coinbase"])
 def venue(request: pytest.FixtureRequest, out: Path) -> Iterator[Venue]:
     venue = Venue(request.param, out)
-    with running(venue.exchange) as url:
-        venue.url = url
+    with running(venue.exchange) as venue.url:
         yield venue
+
+
+only_binance = pytest.mark.parametrize("venue", ["binance"], indirect=True)
 
 
 def finish(venue: Venue, trader: Trader) -> None:
@@ -126,15 +128,14 @@ def record_some(venue: Venue) -> dict[str, int]:
     return dict(venue.market.last)
 
 
-def test_what_follows_the_recording_is_no_gap(floor: TradingFloor, out: Path) -> None:
-    venue = Venue("binance", out)
-    with running(venue.exchange) as venue.url:
-        record_some(venue)
-        with venue.then_live() as process:
-            trader = Trader(floor, process.url, venue.wish)
-            process.wait_for("live from here")
-            finish(venue, trader)
-            ended = process.stop()
+@only_binance
+def test_what_follows_the_recording_is_no_gap(floor: TradingFloor, venue: Venue) -> None:
+    record_some(venue)
+    with venue.then_live() as process:
+        trader = Trader(floor, process.url, venue.wish)
+        process.wait_for("live from here")
+        finish(venue, trader)
+        ended = process.stop()
     assert (ended.code, "missing" in ended.err) == (0, False)
     assert numbers(trader) == {stream: list(range(1, 52)) for stream in venue.market.streams}
 
@@ -162,17 +163,16 @@ def test_a_gap_is_told_and_clients_go_on(floor: TradingFloor, tmp_path: Path, ve
     assert numbers(trader) == dict.fromkeys(last, expected)
 
 
-def test_a_gap_closes_who_cannot_be_made_whole(floor: TradingFloor, out: Path) -> None:
-    venue = Venue("binance", out)
-    with running(venue.exchange) as venue.url:
-        record_some(venue)
-        play(venue.exchange, [cue for _ in range(7) for cue in venue.market.round()])
-        with venue.then_live() as process:
-            trader = Trader(floor, process.url, venue.wish)
-            process.wait_for("live from here")
-            play(venue.exchange, venue.market.round())
-            code, reason = trader.sessions[0].wait_closed(PATIENCE_S)
-            ended = process.stop()
+@only_binance
+def test_a_gap_closes_who_cannot_be_made_whole(floor: TradingFloor, venue: Venue) -> None:
+    record_some(venue)
+    play(venue.exchange, [cue for _ in range(7) for cue in venue.market.round()])
+    with venue.then_live() as process:
+        trader = Trader(floor, process.url, venue.wish)
+        process.wait_for("live from here")
+        play(venue.exchange, venue.market.round())
+        code, reason = trader.sessions[0].wait_closed(PATIENCE_S)
+        ended = process.stop()
     assert code == 1012
     assert re.match(
         r"gap in btcusdt@(trade|depth@100ms).*: the sequence jumped from 50 to 58", reason
@@ -194,13 +194,12 @@ def test_a_venue_that_cannot_be_reached(floor: TradingFloor, out: Path) -> None:
     assert "stopped before everything was live" in ended.err
 
 
-def test_ctrl_c_while_it_waits_for_clients(out: Path) -> None:
-    venue = Venue("binance", out)
-    with running(venue.exchange) as venue.url:
-        record_some(venue)
-        with venue.then_live() as process:
-            process.wait_for("the timeline begins")
-            ended = process.stop(signal.SIGINT)
+@only_binance
+def test_ctrl_c_while_it_waits_for_clients(venue: Venue) -> None:
+    record_some(venue)
+    with venue.then_live() as process:
+        process.wait_for("the timeline begins")
+        ended = process.stop(signal.SIGINT)
     assert ended.code == 1
     assert "stopped before everything was live" in ended.err
 

@@ -14,6 +14,7 @@ that was ignored) fails the test.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PATIENCE_S = 30.0
 """How long anything may take on a machine that is busy."""
@@ -167,6 +168,14 @@ def wsproxy(
 def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ended:
     """Run a command to its end."""
     return Process(arguments, env, cwd).wait()
+
+
+def status(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    """What ``wsproxy status --json`` says."""
+    ended = run("status", "--json", *arguments, env=env)
+    assert ended.code == 0, ended.err
+    said: dict[str, Any] = json.loads(ended.out)
+    return said
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 
 import wsproxy
+from tests.kit.books import CoinbaseBook, CoinbaseSequence
 from tests.kit.exchange import Exchange
 from tests.kit.peer import Cue, frame
 from tests.kit.proxy import PATIENCE_S, Process
 from tests.kit.proxy import wsproxy as running_wsproxy
 from tests.kit.strategy import Strategy, TradingFloor
-from tests.kit.wishes import Wish
+from tests.kit.wishes import Wish, data
+from wsproxy.app.asking import ask
 from wsproxy.model import Kind, Message
 
 
@@ -97,6 +100,21 @@ def trades(stream: str, count: int, size: int = 0) -> list[Cue]:
         Cue((stream,), f'{head},"t":{number},"x":"{noise.randbytes(size // 2).hex()}"}}}}')
         for number in range(count)
     ]
+
+
+def level2_book(strategy: Strategy) -> CoinbaseBook:
+    """The book of BTC-USD that this client came to hold; checks the numbers of all messages."""
+    book, numbers = CoinbaseBook("BTC-USD"), CoinbaseSequence()
+    for message in strategy.received:
+        numbers.check(message)
+    for message in data(strategy.received):
+        book.apply(message)
+    return book
+
+
+def order(admin: Path, what: str, **body: object) -> None:
+    """Tell the replay at this address what to do."""
+    ask(admin, "POST", f"/replay/{what}", json.dumps(body).encode())
 
 
 def stop(process: Process) -> None:

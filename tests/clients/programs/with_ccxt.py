@@ -1,6 +1,6 @@
-"""ccxt on Binance, until the exchange closes; prints what it came to hold as JSON.
+"""ccxt, until the exchange closes; prints what it came to hold as JSON.
 
-python with_ccxt.py REST WS KIND,KIND... BTC/USDT
+python with_ccxt.py VENUE REST WS KIND,KIND... BTC/USDT
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ from typing import Any
 
 import ccxt.pro
 
-LEVELS = 5_000
+LEVELS = {"binance": 5_000, "coinbase": None}
 
 
-async def main(rest: str, ws: str, kinds: str, symbol: str) -> None:
-    exchange = ccxt.pro.binance(
+def binance(rest: str, ws: str, _: str) -> Any:
+    return ccxt.pro.binance(
         {
             "urls": {"api": {"public": f"{rest}/api/v3", "ws": {"spot": f"{ws}/ws"}}},
             # It keeps the last 1,000 trades until somebody asks, which a busy machine can exceed.
             "options": {"fetchMarkets": {"types": ["spot"]}, "tradesLimit": 100_000},
         }
     )
+
+
+def coinbase(_: str, ws: str, symbol: str) -> Any:
+    exchange = ccxt.pro.coinbase({"urls": {"api": {"ws": ws}}})
+    # ccxt would ask Coinbase's REST interface for all markets, and a replay has none.
+    base, quote = symbol.split("/")
+    market = {"id": f"{base}-{quote}", "symbol": symbol, "base": base, "quote": quote}
+    exchange.set_markets([exchange.safe_market_structure({**market, "type": "spot", "spot": True})])
+    return exchange
+
+
+async def main(venue: str, rest: str, ws: str, kinds: str, symbol: str) -> None:
+    exchange = {"binance": binance, "coinbase": coinbase}[venue](rest, ws, symbol)
     held: dict[str, Any] = {"trades": [], "reports": 0}
 
     def count(_: object) -> None:
@@ -40,7 +53,7 @@ async def main(rest: str, ws: str, kinds: str, symbol: str) -> None:
             held["end"] = str(error)
 
     watches = {
-        "book": (lambda: exchange.watch_order_book(symbol, LEVELS), count),
+        "book": (lambda: exchange.watch_order_book(symbol, LEVELS[venue]), count),
         "trades": (lambda: exchange.watch_trades(symbol), take_trades),
         "ticker": (lambda: exchange.watch_ticker(symbol), count),
         "quote": (lambda: exchange.watch_bids_asks([symbol]), count),
