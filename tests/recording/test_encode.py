@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from random import Random
+
 import cbor2
 import pytest
 import zstandard
 
 from tests.recording.support import CONNECTIONS, MONO, WALL
 from wsproxy.errors import RecordingError
-from wsproxy.model import Batch, Kind
+from wsproxy.model import Batch, Kind, StreamKey
 from wsproxy.recording.encode import BlockEncoder
 from wsproxy.recording.frames import MAX_BLOCK_BYTES, PRELUDE, BlockHead, Tally, read_prelude
 
@@ -91,6 +93,40 @@ def test_spans_are_from_the_first_to_the_last_message_in_order(encoder: BlockEnc
     ]
     spans = encoder.encode(batches, first_seq=0).spans
     assert spans == {1: (WALL + 5, WALL + 3), 2: (WALL + 5, WALL + 5)}
+
+
+@pytest.mark.parametrize("streams", [3, 300])
+@pytest.mark.parametrize("several", [False, True])
+def test_each_stream_is_counted_and_timed(
+    encoder: BlockEncoder, streams: int, several: bool
+) -> None:
+    dice = Random(1)
+    names = [f"s{number}" for number in range(streams)]
+    batches = []
+    for second in range(40):
+        kind = dice.choice([Kind.MESSAGE, Kind.MESSAGE, Kind.REQUEST])
+        payloads = [bytes(dice.randrange(400)) for _ in range(dice.randint(1, 30))]
+        sets = [
+            tuple(dice.sample(names, dice.randint(0, 3 if several else 1)))
+            for _ in payloads[dice.randrange(2) :]
+        ]
+        at = WALL + dice.choice([second, -second])
+        batches.append(Batch(kind, dice.choice([0, 1, 2]), at, MONO, payloads, None, sets))
+    encoded = encoder.encode(batches, 0)
+    venues = {0: ""} | {info.number: info.venue for info in CONNECTIONS}
+    tallies: dict[int, Tally] = {}
+    spans: dict[int, tuple[int, int]] = {}
+    for batch in batches:
+        for payload, carried in zip(batch.payloads, batch.streams, strict=False):
+            for name in carried:
+                number = encoder.numbers[StreamKey(venues[batch.connection], name)]
+                so_far = tallies.setdefault(number, Tally(0, 0))
+                if batch.kind is Kind.MESSAGE:
+                    tallies[number] = Tally(so_far.messages + 1, so_far.size + len(payload))
+                    spans[number] = (spans.get(number, (batch.wall_ns, 0))[0], batch.wall_ns)
+    assert encoded.head.streams == tallies
+    assert encoded.spans == spans
+    assert list(encoder.numbers.values()) == list(range(1, len(tallies) + 1))
 
 
 def test_streams_keep_their_numbers_from_block_to_block(encoder: BlockEncoder) -> None:

@@ -56,6 +56,18 @@ def test_it_says_what_the_part_holds() -> None:
     assert (index.first, index.last) == (WALL, WALL + 9 * 10**9)
 
 
+def test_streams_of_a_block_that_could_not_be_written_are_not_in_it() -> None:
+    encoder = BlockEncoder(bytes(16))
+    encoder.connections.update({info.number: info for info in CONNECTIONS})
+    builder = IndexBuilder(HEAD_BYTES)
+    for name in "ab":
+        encoded = encoder.encode([Batch(Kind.MESSAGE, 1, WALL, MONO, [b"x"], None, [(name,)])], 0)
+    builder.add(encoded)
+    index = Index.decode(body_of(builder.encode(encoder.numbers, encoder.connections)))
+    assert index.streams == {2: StreamKey("binance", "b")}
+    assert index.totals == {2: StreamTotal(1, 1, WALL, WALL)}
+
+
 def test_a_stream_without_messages_has_no_times() -> None:
     asked = Batch(Kind.SUBSCRIBED, 1, WALL, MONO, [b""], None, [("a",)])
     index = index_of([[asked]])

@@ -29,3 +29,11 @@ def test_when_a_part_is_full(
 
 def test_a_part_does_not_grow_without_bound_unless_told_so() -> None:
     assert Rotation().is_due(4 << 30, BEGAN, BEGAN)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "timed"),
+    [(Rotation(bytes=1), False), (Rotation(after_ns=1), True), (Rotation(daily=True), True)],
+)
+def test_what_time_alone_makes_full(rotation: Rotation, timed: bool) -> None:
+    assert rotation.is_timed is timed

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Sequence
-from itertools import accumulate, chain, repeat
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain, compress, count, repeat
 from operator import mul, sub
 from typing import NamedTuple
 from zlib import crc32
@@ -23,9 +22,14 @@ from wsproxy.errors import RecordingError
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind, StreamKey
 from wsproxy.recording.columns import distinct, pack, signed, unsigned
 from wsproxy.recording.frames import MAX_BLOCK_BYTES, BlockHead, Tally
+from wsproxy.recording.streamtable import EMPTY, StreamTable
 
+STREAMS = b"\x67streams"
+SETS = b"\x64sets"
 PAYLOAD = b"\x67payload\x5a"
-"""The map's last pair up to its length: the key, and a byte string with a length of 32 bits."""
+"""Keys of the map. Its last pair is of a byte string with a length of 32 bits."""
+_ARRAY, _MAP = 4, 5
+"""Major types of CBOR (RFC 8949, section 3.1)."""
 
 LEVEL = 1
 """On exchange traffic, zstd's level 1 is both faster and smaller than level 3."""
@@ -58,13 +62,17 @@ class BlockEncoder:
 
     def __init__(self, identity: bytes, level: int = LEVEL) -> None:
         self.connections = {0: ConnectionInfo(0, "", "")}
-        self.numbers: dict[StreamKey, int] = {}
-        """The number of each stream so far."""
+        self._table = StreamTable()
         self._mark = identity[:4]
         self._busy, self._quiet = (
             zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
             for level in (level, max(level, QUIET_LEVEL))
         )
+
+    @property
+    def numbers(self) -> Mapping[StreamKey, int]:
+        """The number of each stream so far."""
+        return self._table.numbers
 
     def encode(self, batches: Sequence[Batch], first_seq: int) -> Encoded:
         """One block of these batches: at least one, none of them empty.
@@ -79,38 +87,44 @@ class BlockEncoder:
         payload_bytes = sum(lengths)
         connections = [batch.connection for batch in batches]
         numbers = sorted(set(connections) - {0})
-        tables = _Tables(self.numbers)
-        sets = self._sets(batches, counts, tables)
-        if len(sets) != total:
+        indexes, sets = self._sets(batches, connections, counts)
+        if len(indexes) != total:
             raise ValueError("a batch has more streams than payloads")
+        members = self._table.members(sets) if min(sets) < EMPTY else []
+        streams = list(dict.fromkeys(chain.from_iterable(members))) if members else sets[1:]
         starts, walls, skews = _instants(batches, starts)
 
-        kind = _spread([batch.kind for batch in batches], counts)
-        stream = unsigned(sets, len(tables.sets) - 1)
-        fields: dict[str, object] = {
+        kind = _spread(list(bytes([batch.kind for batch in batches])), counts)
+        stream = unsigned(indexes, len(sets) - 1)
+        before: dict[str, object] = {
             "seq": first_seq,
             "wall": walls[0],
             "mono": batches[0].mono_ns,
             "connections": {number: list(self.connections[number][1:]) for number in numbers},
-            "streams": {number: list(key) for number, key in tables.streams.items()},
-            "sets": tables.sets,
+        }
+        columns: dict[str, object] = {
             "kind": pack(kind),
             "connection": pack(_spread(connections, counts)),
             "stream": pack(stream),
             "time": pack(_changes(walls, starts, total)),
         }
         if skews.count(skews[0]) != len(skews):
-            fields["drift"] = pack(_changes(skews, starts, total))
+            columns["drift"] = pack(_changes(skews, starts, total))
         opcodes = _opcodes(batches, counts)
-        if opcodes.count(TEXT) != total:
-            fields["opcode"] = pack(array("B", opcodes))
-        fields["length"] = pack(unsigned(lengths, max(lengths)))
+        if opcodes:
+            columns["opcode"] = pack(array("B", opcodes))
+        columns["length"] = pack(unsigned(lengths, max(lengths)))
+        definitions, listed = self._table.defined(streams), self._table.listed(sets)
+        content = _content(before, definitions, listed, columns, payloads, payload_bytes)
 
         kinds = {value: kind.tobytes().count(value) for value in distinct(kind)}
         if kinds.keys() != {Kind.MESSAGE}:
             stream = _of_messages(stream, kind)
+        times = _times(starts, walls, total)
+        if members:
+            stream, lengths, times = _apart(stream, lengths, times, members, streams)
+        tallies, spans = _tallies(stream, lengths, times, streams)
 
-        content = _with_payload(fields, payloads, payload_bytes)
         block = (self._quiet if len(content) <= QUIET_BYTES else self._busy).compress(content)
         head = BlockHead(
             mark=self._mark,
@@ -123,82 +137,55 @@ class BlockEncoder:
             earliest=min(walls),
             latest=max(walls),
             connections=numbers,
-            streams=_tallies(stream, lengths, tables),
+            streams=tallies,
             has_keyframe=Kind.KEYFRAME in kinds,
         )
-        spans = _spans(stream, starts, walls, tables)
         return Encoded(head.encode() + block, head, spans, kinds)
 
-    def _sets(self, batches: Sequence[Batch], counts: list[int], tables: _Tables) -> list[int]:
-        """For each record, the index of its set of streams."""
-        connections = [batch.connection for batch in batches]
-        lookups = {
-            number: tables.of(self.connections[number].venue).__getitem__
+    def _sets(
+        self, batches: Sequence[Batch], connections: list[int], counts: list[int]
+    ) -> tuple[list[int], list[int]]:
+        """For each record, the index of its set of streams; and by index, these sets' numbers."""
+        self._table.begin()
+        number_of = {
+            number: self._table.sets(self.connections[number].venue).__getitem__
             for number in set(connections)
         }
-        named = [
+        names = [
             batch.streams
             if len(batch.streams) == count
             else batch.streams + [()] * (count - len(batch.streams))
             for batch, count in zip(batches, counts, strict=True)
         ]
-        of_batch = [lookups[number] for number in connections]
-        return list(chain.from_iterable(map(map, of_batch, named)))
-
-
-class _Tables:
-    """The streams that a block names: their definitions, and the sets that its records carry."""
-
-    def __init__(self, numbers: dict[StreamKey, int]) -> None:
-        self.numbers = numbers
-        self.streams: dict[int, StreamKey] = {}
-        self.sets: list[list[int]] = [[]]
-        self._by_venue: dict[str, _Index] = {}
-
-    def of(self, venue: str) -> _Index:
-        """The index of a set, by the names of its streams at this venue."""
-        index = self._by_venue.get(venue)
-        if index is None:
-            index = self._by_venue[venue] = _Index(venue, self)
-        return index
-
-
-class _Index(dict[tuple[str, ...], int]):
-    def __init__(self, venue: str, tables: _Tables) -> None:
-        super().__init__({(): 0})
-        self._venue = venue
-        self._tables = tables
-
-    def __missing__(self, names: tuple[str, ...]) -> int:
-        tables = self._tables
-        members = []
-        for name in names:
-            key = StreamKey(self._venue, name)
-            number = tables.numbers.setdefault(key, len(tables.numbers) + 1)
-            tables.streams[number] = key
-            members.append(number)
-        index = self[names] = len(tables.sets)
-        tables.sets.append(members)
-        return index
+        of_batch = [number_of[number] for number in connections]
+        index_of = defaultdict(count(1).__next__, {EMPTY: 0})
+        of_records = chain.from_iterable(map(map, of_batch, names))
+        return list(map(index_of.__getitem__, of_records)), list(index_of)
 
 
 def _spread(values: list[int], counts: list[int]) -> array[int]:
     """Each batch's value, once for each of its records."""
-    narrow = unsigned((), max(values)).typecode
-    wide = {value: array(narrow, [value]).tobytes() for value in set(values)}
-    column = array(narrow)
-    column.frombytes(b"".join([wide[value] * n for value, n in zip(values, counts, strict=True)]))
+    code = unsigned((), max(values)).typecode
+    wide = {value: array(code, [value]) for value in set(values)}
+    if len(wide) == 1:
+        return wide[values[0]] * sum(counts)
+    column = array(code)
+    column.frombytes(
+        b"".join([wide[value].tobytes() * n for value, n in zip(values, counts, strict=True)])
+    )
     return column
 
 
 def _opcodes(batches: Sequence[Batch], counts: list[int]) -> bytes:
+    """Each record's; empty where all are text."""
+    given = [batch.opcodes for batch in batches]
+    if not any(given):
+        return b""
     text = bytes([TEXT])
-    opcodes = b"".join(
-        [batch.opcodes or text * count for batch, count in zip(batches, counts, strict=True)]
-    )
+    opcodes = b"".join([one or text * count for one, count in zip(given, counts, strict=True)])
     if len(opcodes) != sum(counts):
         raise ValueError("a batch does not have an opcode for each payload")
-    return opcodes
+    return b"" if opcodes.count(TEXT) == len(opcodes) else opcodes
 
 
 def _instants(
@@ -210,9 +197,10 @@ def _instants(
     """
     walls = [batch.wall_ns for batch in batches]
     skews = [batch.mono_ns - batch.wall_ns for batch in batches]
-    if all(batch.times is None for batch in batches):
+    given = [batch.times for batch in batches]
+    if not any(given):
         return starts, walls, skews
-    each = [batch.times or (batch.wall_ns,) for batch in batches]
+    each = [times or (wall,) for times, wall in zip(given, walls, strict=True)]
     counts = list(map(len, each))
     records = [range(start, start + n) for start, n in zip(starts, counts, strict=True)]
     return (
@@ -227,29 +215,62 @@ def _changes(values: list[int], starts: list[int], total: int) -> array[int]:
 
     It changes only where ``starts`` says.
     """
-    steps = map(sub, values[1:], values)
+    steps = signed([0, *map(sub, values[1:], values)])
     if len(starts) == total:
-        return signed([0, *steps])
-    changes = [0] * total
-    for start, change in zip(starts[1:], steps, strict=True):
+        return steps
+    changes = array(steps.typecode, bytes(total * steps.itemsize))
+    for start, change in zip(starts, steps, strict=True):
         changes[start] = change
-    return signed(changes)
+    return changes
 
 
-def _with_payload(fields: dict[str, object], payloads: list[bytes], payload_bytes: int) -> bytes:
-    """The CBOR map of these fields and, as its last pair, the payloads end to end.
+def _times(starts: list[int], walls: list[int], total: int) -> list[int]:
+    """The wall clock of each record."""
+    if len(starts) == total:
+        return walls
+    return list(chain.from_iterable(map(repeat, walls, map(sub, (*starts[1:], total), starts))))
 
-    The payload is put behind by hand: cbor2 needs longer to copy it than zstd to compress it.
+
+def _content(
+    before: dict[str, object],
+    definitions: list[bytes],
+    sets: list[bytes],
+    columns: dict[str, object],
+    payloads: list[bytes],
+    payload_bytes: int,
+) -> bytes:
+    """The CBOR map of these fields and columns, between them the tables of streams and of sets,
+    and as its last pair the payloads end to end.
+
+    What is long is put in by hand: cbor2 needs longer to copy it than zstd to compress it.
     """
-    columns = bytearray(cbor2.dumps(fields))
-    columns[0] += 1  # a map of up to 23 pairs says their number in its first byte
-    columns += PAYLOAD + struct.pack(">I", payload_bytes)
-    if len(columns) + payload_bytes > MAX_BLOCK_BYTES:
+    pairs = len(before) + len(columns) + 3  # less than 24, as for all maps here
+    parts = [
+        _heading(_MAP, pairs),
+        cbor2.dumps(before)[1:],
+        STREAMS,
+        _heading(_MAP, len(definitions)),
+        *definitions,
+        SETS,
+        _heading(_ARRAY, len(sets)),
+        *sets,
+        cbor2.dumps(columns)[1:],
+        PAYLOAD,
+        struct.pack(">I", payload_bytes),
+    ]
+    size = sum(map(len, parts)) + payload_bytes
+    if size > MAX_BLOCK_BYTES:
         raise RecordingError(
-            f"a block of {len(columns) + payload_bytes} bytes is more than a recording can hold "
-            f"({MAX_BLOCK_BYTES})"
+            f"a block of {size} bytes is more than a recording can hold ({MAX_BLOCK_BYTES})"
         )
-    return b"".join((columns, *payloads))
+    return b"".join(parts + payloads)
+
+
+def _heading(major: int, items: int) -> bytes:
+    """How a CBOR item of this major type with so many items begins."""
+    heading = bytearray(cbor2.dumps(items))
+    heading[0] |= major << 5
+    return bytes(heading)
 
 
 def _of_messages(stream: array[int], kind: array[int]) -> array[int]:
@@ -257,42 +278,52 @@ def _of_messages(stream: array[int], kind: array[int]) -> array[int]:
     return array(stream.typecode, map(mul, stream, map(Kind.MESSAGE.__eq__, kind)))
 
 
-def _tallies(of_messages: array[int], lengths: list[int], tables: _Tables) -> dict[int, Tally]:
-    """What the block holds of each stream; only messages from the venue count."""
-    messages = Counter(of_messages)
-    sizes = [0] * len(tables.sets)
-    for index, length in zip(of_messages, lengths, strict=True):
-        sizes[index] += length
-    tallies = dict.fromkeys(tables.streams, Tally(0, 0))
-    for index, members in enumerate(tables.sets):
-        for number in members:
-            so_far = tallies[number]
-            tallies[number] = Tally(so_far.messages + messages[index], so_far.size + sizes[index])
-    return tallies
+def _apart(
+    of_messages: array[int],
+    lengths: list[int],
+    times: list[int],
+    members: Sequence[tuple[int, ...]],
+    streams: list[int],
+) -> tuple[array[int], list[int], list[int]]:
+    """The columns as if each record that names several streams were several, each of one.
+
+    Streams are named by their place in ``streams``, from 1.
+    """
+    place = {number: index for index, number in enumerate(streams, 1)}
+    places = [[place[number] for number in numbers] for numbers in members]
+    several = list(map(list(map(len, places)).__getitem__, of_messages))
+    return (
+        unsigned(list(chain.from_iterable(map(places.__getitem__, of_messages))), len(streams)),
+        list(chain.from_iterable(map(repeat, lengths, several))),
+        list(chain.from_iterable(map(repeat, times, several))),
+    )
 
 
-def _spans(
-    of_messages: array[int], starts: list[int], walls: list[int], tables: _Tables
-) -> dict[int, tuple[int, int]]:
-    """The times of each stream's first and last message."""
-    records: dict[int, tuple[int, int]] = {}
-    for index, (first, last) in _ends(of_messages).items():
-        for number in tables.sets[index]:
-            first_so_far, last_so_far = records.get(number, (first, last))
-            records[number] = (min(first_so_far, first), max(last_so_far, last))
+def _tallies(
+    of_messages: array[int], lengths: list[int], times: list[int], streams: list[int]
+) -> tuple[dict[int, Tally], dict[int, tuple[int, int]]]:
+    """What the block holds of each stream, and the times of its first and its last message.
 
-    def time(record: int) -> int:
-        return walls[bisect_right(starts, record) - 1]
-
-    return {number: (time(first), time(last)) for number, (first, last) in records.items()}
-
-
-def _ends(column: array[int]) -> dict[int, tuple[int, int]]:
-    """Where each value stands for the first and for the last time."""
-    if column.typecode == "B":  # usual, and then a search is much faster than a dict
-        data = column.tobytes()
-        return {value: (data.find(value), data.rfind(value)) for value in set(data)}
-    places = range(len(column))
-    lasts = dict(zip(column, places, strict=True))
-    firsts = dict(zip(reversed(column), reversed(places), strict=True))
-    return {value: (firsts[value], last) for value, last in lasts.items()}
+    Only messages from the venue count. Streams are named by their place in ``streams``, from 1;
+    0 is none.
+    """
+    room = len(streams) + 1
+    messages, sizes, firsts, lasts = [0] * room, [0] * room, [0] * room, [0] * room
+    if of_messages.typecode == "B":  # usual, and then a search is much faster than a loop
+        for index, length in zip(of_messages, lengths, strict=True):
+            sizes[index] += length
+        data = of_messages.tobytes()
+        messages = list(map(data.count, range(room)))
+        for index in compress(range(room), messages):
+            firsts[index], lasts[index] = times[data.find(index)], times[data.rfind(index)]
+    else:
+        for index, length, time in zip(of_messages, lengths, times, strict=True):
+            if not messages[index]:
+                firsts[index] = time
+            messages[index] += 1
+            sizes[index] += length
+            lasts[index] = time
+    del messages[0], sizes[0], firsts[0], lasts[0]
+    tallies = dict(zip(streams, map(Tally, messages, sizes), strict=True))
+    spans = zip(streams, zip(firsts, lasts, strict=True), strict=True)
+    return tallies, dict(compress(spans, messages))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 import cbor2
+import msgspec
 
 from wsproxy.recording.columns import pack, unpack, unsigned
 
@@ -130,7 +131,7 @@ class PartHead:
         )
 
 
-class Tally(NamedTuple):
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """How many messages of a stream a block holds."""
 
     messages: int
@@ -163,7 +164,7 @@ class BlockHead:
     def encode(self) -> bytes:
         """The BLOCK_HEAD frame."""
         numbers = sorted(self.streams)
-        tallies = [self.streams[number] for number in numbers]
+        tallies = list(map(self.streams.__getitem__, numbers))
         fixed = _BLOCK.pack(
             self.mark,
             _HAS_KEYFRAME if self.has_keyframe else 0,

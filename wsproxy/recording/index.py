@@ -27,8 +27,6 @@ from wsproxy.recording.presence import Presence, blocks_with
 
 _TABLE = struct.Struct("<II")
 _TIMES = "q"
-_NEVER = 0
-"""Stands for the time of a message that there is not."""
 
 
 class StreamTotal(NamedTuple):
@@ -159,8 +157,8 @@ class IndexBuilder:
         self._payload_bytes = 0
         self._kinds: Counter[int] = Counter()
         self._presence = Presence()
-        self._totals: dict[int, list[int]] = {}
-        """By stream number: messages, bytes, first and last time."""
+        self._messages, self._sizes, self._firsts, self._lasts = [0], [0], [0], [0]
+        """By stream number, its messages, their bytes, and the times of the first and the last."""
 
     def add(self, block: Encoded) -> None:
         """Count in a block that was appended to the part."""
@@ -178,27 +176,28 @@ class IndexBuilder:
         self._frames.extend((len(block.data) - head.block_bytes, 0))
         self._frames.extend((head.block_bytes, head.content_bytes))
         self._end += len(block.data)
-        totals, spans = self._totals, block.spans
-        for number, (messages, size) in head.streams.items():
-            total = totals.get(number)
-            if total is None:
-                total = totals[number] = [0, 0, _NEVER, _NEVER]
-            if messages:
-                first, last = spans[number]
-                if not total[0]:
-                    total[2] = first
-                total[0] += messages
-                total[1] += size
-                total[3] = last
+        messages, sizes, firsts, lasts = self._messages, self._sizes, self._firsts, self._lasts
+        missing = max(head.streams, default=0) + 1 - len(messages)
+        for column in (messages, sizes, firsts, lasts):
+            column.extend([0] * missing)
+        for number, (first, last) in block.spans.items():
+            if not messages[number]:
+                firsts[number] = first
+            lasts[number] = last
+        for number, tally in head.streams.items():
+            messages[number] += tally.messages
+            sizes[number] += tally.size
 
     def encode(
         self, streams: Mapping[StreamKey, int], connections: Mapping[int, ConnectionInfo]
     ) -> bytes:
         """The INDEX and the seek table; empty if the INDEX would be too large for a frame."""
-        numbers = sorted(self._totals)
+        rows = self._presence.rows
+        numbers = list(rows)
         names = {number: list(key) for key, number in streams.items()}
         messages, sizes, firsts, lasts = (
-            [self._totals[number][field] for number in numbers] for field in range(4)
+            [column[number] for number in numbers]
+            for column in (self._messages, self._sizes, self._firsts, self._lasts)
         )
         offsets, seqs = self._offsets, self._seqs
         earliest = array(_TIMES, accumulate(reversed(self._earliest), min))
@@ -220,7 +219,7 @@ class IndexBuilder:
             "first": pack(array(_TIMES, firsts)),
             "last": pack(array(_TIMES, lasts)),
             "span": self._presence.span,
-            "presence": [bytes(self._presence.rows[number]) for number in numbers],
+            "presence": list(rows.values()),
         }
         body = cbor2.dumps(fields)
         index_bytes = len(frame(INDEX, b"")) + _TABLE.size + len(body)

@@ -13,6 +13,8 @@ from wsproxy.recording.frames import Tally
 from wsproxy.recording.index import Index
 from wsproxy.recording.part import Place
 
+_NOTHING = Tally(0, 0)
+
 
 class IndexCheck:
     """Counts a part's blocks; all of them, before it can tell."""
@@ -46,8 +48,10 @@ class IndexCheck:
         self._records += head.count
         self._payload_bytes += head.payload_bytes
         for number, tally in head.streams.items():
-            messages, size = self._tallies.get(number, (0, 0))
-            self._tallies[number] = Tally(messages + tally.messages, size + tally.size)
+            so_far = self._tallies.get(number, _NOTHING)
+            self._tallies[number] = Tally(
+                so_far.messages + tally.messages, so_far.size + tally.size
+            )
         if block is None:
             self._has_records = False
             return

@@ -6,38 +6,47 @@ comes to stand for twice as many: a search then finds some blocks that it need n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 MAX_BYTES = 4 << 20
 """Of all rows together."""
 
 
 class Presence:
-    """Collects the rows, block by block."""
+    """Collects the rows, block by block, of streams with numbers close to each other."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.span = 1
-        self.rows: dict[int, bytearray] = {}
-        """By stream number; bit i of byte j is for the blocks from (8 j + i) · span on."""
         self._max_bytes = max_bytes
         self._blocks = 0
+        self._columns: list[bytearray] = []
+        """Byte j of every row, by stream number: what a block changes lies close together."""
+        self._width = 0
+        """Of the widest column."""
 
-    def add(self, streams: Iterable[int]) -> None:
+    @property
+    def rows(self) -> dict[int, bytes]:
+        """By stream number; bit i of byte j is for the blocks from (8 j + i) · span on."""
+        grid = b"".join([column.ljust(self._width, b"\0") for column in self._columns])
+        rows = {number: grid[number :: self._width] for number in range(self._width)}
+        return {number: row.rstrip(b"\0") for number, row in rows.items() if any(row)}
+
+    def add(self, streams: Collection[int]) -> None:
         """Count in the next block, which names these streams."""
         at, bit = divmod(self._blocks // self.span, 8)
         self._blocks += 1
-        mask = 1 << bit
+        if at == len(self._columns):
+            self._columns.append(bytearray())
+        column, mask = self._columns[at], 1 << bit
+        column.extend(bytes(max(0, max(streams, default=0) + 1 - len(column))))
         for number in streams:
-            row = self.rows.get(number)
-            if row is None:
-                row = self.rows[number] = bytearray()
-            if len(row) <= at:
-                row.extend(bytes(at + 1 - len(row)))
-            row[at] |= mask
-        while len(self.rows) * (at + 1) > self._max_bytes and at:
+            column[number] |= mask
+        self._width = max(self._width, len(column))
+        while len(self._columns) * (self._width - 1) > self._max_bytes and len(self._columns) > 1:
             self.span *= 2
-            at //= 2
-            self.rows = {number: _halved(row) for number, row in self.rows.items()}
+            pairs = zip_longest(self._columns[::2], self._columns[1::2], fillvalue=bytearray())
+            self._columns = [_halved(*pair) for pair in pairs]
 
 
 # For each byte, its bits two and two together: in the low half, or in the high half.
@@ -45,10 +54,12 @@ _PAIRS = bytes(sum(1 << bit for bit in range(4) if byte >> 2 * bit & 3) for byte
 _HIGH_PAIRS = bytes(pairs << 4 for pairs in _PAIRS)
 
 
-def _halved(row: bytearray) -> bytearray:
-    low, high = row[::2].translate(_PAIRS), row[1::2].translate(_HIGH_PAIRS)
+def _halved(low: bytearray, high: bytearray) -> bytearray:
+    """What two columns become that follow each other."""
+    size = max(len(low), len(high))
+    low, high = low.translate(_PAIRS), high.translate(_HIGH_PAIRS)
     both = int.from_bytes(low, "little") | int.from_bytes(high, "little")
-    return bytearray(both.to_bytes(len(low), "little"))
+    return bytearray(both.to_bytes(size, "little"))
 
 
 def blocks_with(

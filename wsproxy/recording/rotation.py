@@ -20,6 +20,11 @@ class Rotation:
     daily: bool = False
     """It ends at midnight, UTC."""
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether a part can become full though nothing is written."""
+        return self.after_ns is not None or self.daily
+
     def is_due(self, size: int, began: Instant, now: Instant) -> bool:
         """Whether a record of this moment belongs to the next part.
 

@@ -142,16 +142,19 @@ class Writer:
         blocks before it stay: ``records`` says how far it came.
         """
         before = self.bytes_written
+        is_timed = self._rotation.is_timed
         block: list[Batch] = []
         size = 0
         for batch in batches:
             if not batch.payloads:
                 continue
-            at = Instant(batch.wall_ns, batch.mono_ns)
-            if self._rotation.is_due(self._part.size, self._part.began, at):
-                self._write_block(block)
-                block, size = [], 0
-                self._rotate(at)
+            # Within a block nothing but time makes a part full, unless its HEAD does alone.
+            if not block or is_timed or not self._part.records:
+                at = Instant(batch.wall_ns, batch.mono_ns)
+                if self._rotation.is_due(self._part.size, self._part.began, at):
+                    self._write_block(block)
+                    block, size = [], 0
+                    self._rotate(at)
             block.append(batch)
             size += sum(map(len, batch.payloads))
             if size >= self._block_bytes:
