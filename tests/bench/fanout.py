@@ -5,7 +5,7 @@ subscribes to everything. Measured in turn, in several rounds:
 
 - ``proxy``: wsproxy, which parses each message's stream and routes it by subscription;
 - ``record``: the same, and everything is recorded to a file;
-- other relays, which do neither (``relays.py``), and no relay at all.
+- other relays, which do neither (``relays.py``), a mere copy of bytes, and no relay at all.
 
 Saturated, messages come as fast as the relay reads them: ``messages/s`` is what came in until the
 last byte of the last message had reached the last client, ``deliveries/s`` that times the clients.

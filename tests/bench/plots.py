@@ -18,7 +18,7 @@ from tests.bench.results import Results
 _COLOURS = dict(
     zip(
         RELAYS,
-        ("#0b5fa5", "#d1495b", "#2e8b57", "#8d6a9f", "#e0a030", "#30a0a0", "#777777"),
+        ("#0b5fa5", "#d1495b", "#111111", "#2e8b57", "#8d6a9f", "#e0a030", "#30a0a0", "#777777"),
         strict=True,
     )
 )

@@ -1,6 +1,7 @@
 """What the bench measures between source and clients: wsproxy, and others at their best.
 
 The others send everything to all; they neither route nor record. Each stands in a file of its own.
+``copy`` is none of them, but what a relay in Python can do at most.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ def _without_nats() -> str | None:
 _ALL = (
     Relay("proxy", Cost(2.5, 0.12), _proxy, _SERVES),
     Relay("record", Cost(3.5, 0.15), _record, _SERVES),
+    Relay("copy", Cost(0.3, 0.08), _python("copy_relay")),
     Relay("picows", Cost(4, 2.5), _python("picows_relay")),
     Relay("ws", Cost(5, 3.5), _ws, missing=_without_ws),
     Relay("websockets", Cost(15, 5), _python("websockets_relay")),
@@ -138,4 +140,4 @@ _ALL = (
     Relay("plain", Cost(60, 70), _python("plain_relay")),
 )
 RELAYS: Mapping[str, Relay] = {relay.name: relay for relay in _ALL}
-PEERS = tuple(name for name in RELAYS if name not in ("proxy", "record"))
+PEERS = tuple(name for name in RELAYS if name not in ("proxy", "record", "copy"))

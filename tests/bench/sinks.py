@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import ssl
 import sys
 import time
 from array import array
@@ -99,12 +100,16 @@ def connect(url: str, requests: Sequence[str] = (_LIST,)) -> tuple[socket.socket
     return connection, protocol
 
 
-def handshake(url: str) -> tuple[socket.socket, ClientProtocol]:
-    """An open connection; its socket blocks."""
+def handshake(
+    url: str, context: ssl.SSLContext | None = None
+) -> tuple[socket.socket, ClientProtocol]:
+    """An open connection, over TLS if there is a context; its socket blocks."""
     uri = parse_uri(url)
     protocol = ClientProtocol(uri)
     protocol.send_request(protocol.connect())
     connection = socket.create_connection((uri.host, uri.port), timeout=STALL_SECONDS)
+    if context is not None:
+        connection = context.wrap_socket(connection, server_hostname=uri.host)
     _events(connection, protocol)
     if protocol.handshake_exc is not None:
         raise protocol.handshake_exc

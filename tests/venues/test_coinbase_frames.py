@@ -79,6 +79,32 @@ def test_keys_name_channel_and_products(
 
 
 @pytest.mark.parametrize(
+    ("payload", "key"),
+    [
+        (frame(b"l2_data", l2(b"A-B")), b"l2_data A-B"),
+        (frame(b"l2_data", l2(b"A-B")) + b" \n", b"l2_data A-B"),
+        (frame(b"l2_data", l2(b"A-B").replace(b'"bid"', b'"]b{id"')), b"l2_data A-B"),
+        (frame(b"l2_data", l2(b"A-B"), l2(b"A-B")), b"l2_data A-B"),
+        (frame(b"l2_data", l2(b"C-D"), l2(b"A-B")), b"l2_data A-B C-D"),
+        (frame(b"l2_data", l2(b"C-D"), b'{"product_id":"A-B"}'), b"l2_data A-B C-D"),
+        (frame(b"l2_data", l2(b"C-D")[:-1] + b',"x":[{"product_id":"A-B"}]}'), b"l2_data A-B C-D"),
+        (frame(b"ticker", tickers(b"A-B")), b"ticker A-B"),
+        (frame(b"ticker", tickers(b"C-D", b"A-B")), b"ticker A-B C-D"),
+        (frame(b"ticker", tickers(b"C-D"), tickers(b"A-B")), b"ticker A-B C-D"),
+        (frame(b"ticker_batch", tickers(b"A-B", b"A-B")), b"ticker_batch A-B"),
+        (frame(b"market_trades", trades(trade(b"A-B"))), b"market_trades A-B"),
+        (frame(b"market_trades", trades(trade(b"C-D"), trade(b"A-B"))), b"market_trades A-B C-D"),
+        (frame(b"market_trades", trades(trade(b"A-B"), trade(b"a-b"))), None),
+    ],
+)
+def test_a_frame_that_begins_in_an_unusual_way_has_the_same_key(
+    payload: bytes, key: bytes | None
+) -> None:
+    assert frames.key(payload) == key
+    assert frames.key(payload.replace(b'"events":', b'"new":0,"events":')) == key
+
+
+@pytest.mark.parametrize(
     ("payload", "streams"),
     [
         (STATUS, ("status:BTC-USD", "status:ETH-USD")),

@@ -10,8 +10,8 @@ from tests.kit.books import CoinbaseBook
 from tests.kit.traffic import COINBASE, load, requires_traffic
 from wsproxy.venues import coinbase_state
 from wsproxy.venues.base import Body, Numbered
+from wsproxy.venues.coinbase_frames import ITEMS
 from wsproxy.venues.coinbase_state import Book, LateJoin, late_join
-from wsproxy.venues.jsontext import Fields
 
 Update = tuple[str, str, str]
 """Side, price and quantity, as texts."""
@@ -186,9 +186,9 @@ def test_the_backlog_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
 
     class Spy(Book):
-        def take(self, event: Fields) -> Iterator[None]:
-            taken.append(event)
-            return super().take(event)
+        def take(self, message: bytes) -> Iterator[None]:
+            taken.append(message)
+            return super().take(message)
 
     changes = [book("update", ("bid", f"{n % 7}", f"{n % 3}"), at=f"t{n}") for n in range(10, 60)]
     monkeypatch.setattr(coinbase_state, "_BACKLOG_BYTES", 3 * len(changes[0]))
@@ -248,7 +248,7 @@ def test_a_fold_that_has_begun_is_dropped_with_its_book(last: bytes) -> None:
     made = state("level2:BTC-USD", book("snapshot", *[("bid", "5", "1")] * 9), book("update"))
     assert made.settle()
     made.feed(last)
-    assert made.settle() is False
+    settled(made)
     assert made.same(state("level2:BTC-USD", last))
 
 
@@ -297,6 +297,33 @@ def test_trades_are_the_last_hundred_newest_first() -> None:
     made.feed(frame("market_trades", trades("update", 102, 101)))
     made.feed(frame("market_trades", trades("update", 103), trades("update", 9, product="X-Y")))
     assert text(made.snapshot()) == (frame("market_trades", trades("snapshot", *range(103, 3, -1))))
+
+
+def test_older_trades_are_not_looked_at() -> None:
+    newer = [frame("market_trades", trades("update", number)) for number in range(1, 101)]
+    first = frame("market_trades", trades("snapshot", 0))
+    made = state("market_trades:BTC-USD", first, b"garbage", *newer)
+    assert text(made.snapshot()) == frame("market_trades", trades("snapshot", *range(100, 0, -1)))
+    assert state("market_trades:BTC-USD", first, b"garbage", *newer[1:]).snapshot() is None
+
+
+@pytest.mark.parametrize("stream", ["market_trades:BTC-USD", "ticker:BTC-USD"])
+def test_what_comes_is_taken_in_now_and_then(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of several products, too: each of their states has its own part."""
+    channel = stream.partition(":")[0]
+
+    def both(kind: str, number: int) -> bytes:
+        items = [{"product_id": f"{base}-USD", "trade_id": f"{number}"} for base in ("BTC", "ETH")]
+        return frame(channel, {"type": kind, ITEMS[channel]: items})
+
+    monkeypatch.setattr(coinbase_state, "_BACKLOG_BYTES", 1_000)
+    made = state(stream, both("snapshot", 0))
+    for number in range(1, 300):
+        made.feed(both("update", number))
+    kept = json.loads(text(made.snapshot()))["events"][0][ITEMS[channel]]
+    assert {item["product_id"] for item in kept} == {"BTC-USD"}
+    numbers = [int(item["trade_id"]) for item in kept]
+    assert numbers == (list(range(299, 199, -1)) if channel == "market_trades" else [299])
 
 
 def test_candles_are_kept_by_their_start() -> None:

@@ -197,6 +197,10 @@ class Coinbase:
         """Channel and products, ``l2_data BTC-USD``; None for status, replies and the unusual."""
         return frames.key(payload)
 
+    def keys(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
+        """The key of each, or nothing."""
+        return [frames.key(payload) or b"" for payload in payloads]
+
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """``level2:BTC-USD`` for ``l2_data BTC-USD``."""
         return frames.streams(key)

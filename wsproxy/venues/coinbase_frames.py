@@ -52,8 +52,29 @@ _head = re.compile(
     rb'\{"channel":"[a-z0-9_]+","timestamp":"[^"\\]*","sequence_num":\d+,"events":'
 ).match
 
-_product_id = re.compile(rb'"product_id":"([A-Z0-9-]+)"').match
+_product_ids = re.compile(rb'"product_id"(?::"([A-Z0-9-]+)")?').findall
 _QUICK = frozenset({b"l2_data", b"market_trades", b"ticker", b"ticker_batch", b"candles"})
+
+# A frame up to its first product, as the venue writes it, and what is not behind that where it is
+# the only one: the end of a list of levels before the frame's own end, or another item.
+_EVENT = rb'","timestamp":"[^"\\]*","sequence_num":\d+,"events":\[\{"type":"[a-z]+",'
+_PRODUCT = rb'"product_id":"([A-Z0-9-]+)"'
+_ALONE = {
+    b"l2_data": (_EVENT + _PRODUCT + rb',"updates":\[', b"]"),
+    b"market_trades": (_EVENT + rb'"trades":\[\{' + _PRODUCT, b"{"),
+    b"ticker": (_EVENT + rb'"tickers":\[\{"type":"ticker",' + _PRODUCT, b"{"),
+    b"ticker_batch": (_EVENT + rb'"tickers":\[\{"type":"ticker",' + _PRODUCT, b"{"),
+}
+_first = re.compile(
+    rb'\{"channel":"(?:%b)' % b"|".join(name + rest for name, (rest, _) in _ALONE.items())
+).match
+_NAMES = (b"", *(name + b" " for name in _ALONE))
+_OTHERS = (b"", *(other for _, other in _ALONE.values()))
+"""Both by the number of the group that holds the product."""
+_CLOSING = -len(b"]}]}")
+
+_new = tuple.__new__
+"""What makes a NamedTuple: its own constructor is one call more."""
 
 
 class Unreadable(Exception):
@@ -82,6 +103,11 @@ def key(frame: bytes) -> bytes | None:
     None where looking at the bytes is not certain to tell. Inside a JSON string a quote is
     escaped, so ``"product_id"`` with its quotes can be nothing but a member's name.
     """
+    first = _first(frame)
+    if first is not None:
+        group = first.lastindex or 0
+        if frame.find(_OTHERS[group], first.end(), _CLOSING) < 0:
+            return _NAMES[group] + first[group]
     channel = _channel(frame)
     if channel is None:
         return None
@@ -90,19 +116,13 @@ def key(frame: bytes) -> bytes | None:
         return name
     if name not in _QUICK:
         return None
-    products: set[bytes] = set()
-    at = frame.find(b'"product_id"', channel.end())
-    while at >= 0:
-        product_id = _product_id(frame, at)
-        if product_id is None:
-            return None
-        products.add(product_id[1])
-        at = frame.find(b'"product_id"', product_id.end())
-    if not products:
+    products = set(_product_ids(frame, channel.end()))
+    if not products or b"" in products:
         return None
     return b" ".join((name, *sorted(products)))
 
 
+@lru_cache(maxsize=1024)
 def streams(key: bytes) -> tuple[str, ...]:
     """The streams of a key, in its order."""
     channel, *products = key.decode().split(" ")
@@ -238,4 +258,5 @@ def numbered(frame: bytes) -> Body:
     number = _sequence(frame)
     if number is None:
         return frame
-    return Numbered(frame[: number.start(1)], frame[number.end(1) :])
+    start, end = number.span(1)
+    return _new(Numbered, (frame[:start], frame[end:]))

@@ -1,9 +1,9 @@
 """What a client that joins a Coinbase stream late is told first.
 
-A state keeps the venue's last snapshot and the messages since then as they came, and folds them
-together later: feeding costs next to nothing. Whoever has time lets it fold a slice (``settle``);
-the rest is folded when somebody asks or the backlog grows large. A snapshot after which nothing
-came is given back byte for byte.
+A state keeps the venue's last snapshot and the messages since then (the last one of a ticker, a
+hundred of trades) as they came, and folds them together later: feeding costs next to nothing.
+Whoever has time lets it fold a slice (``settle``); the rest is folded when somebody asks or the
+backlog grows large. A snapshot after which nothing came is given back byte for byte.
 """
 
 from __future__ import annotations
@@ -30,14 +30,22 @@ _CANDLES = 100
 """As many as the venue's own snapshots hold (recorded session of 2026-08-09)."""
 
 
+_CHANNEL = len(b'{"channel"')
+
+_BAD = (*BAD_JSON, KeyError, ValueError, InvalidOperation, frames.Unreadable)
+"""What a fold raises for a message that it cannot read."""
+
 _END = object()
 
 
 class Fold(Protocol):
-    """The content of one stream, brought up to date event by event."""
+    """The content of one stream, brought up to date message by message."""
 
-    def take(self, event: Fields) -> Iterator[None]:
-        """Take in one event of this stream, snapshot or update; a long one in several steps."""
+    def take(self, message: bytes) -> Iterator[None]:
+        """Take in a message of this stream only, snapshot or update; a long one in several steps.
+
+        Raises what ``_BAD`` lists where it cannot be read.
+        """
 
     def event(self) -> object:
         """The snapshot event that says the same as everything taken in."""
@@ -65,28 +73,39 @@ def _exact(text: str) -> float | Decimal:
     return float(text) if len(short) <= _EXACT else Decimal(short)
 
 
-_levels = msgspec.json.Decoder(list[Level]).decode
+class _BookEvent(msgspec.Struct, gc=False):
+    type: str
+    product_id: str
+    updates: list[Level]
+
+
+class _BookFrame(msgspec.Struct, gc=False):
+    events: list[_BookEvent]
+
+
+_book_frame = msgspec.json.Decoder(_BookFrame).decode
 
 
 class Book:
     """A whole order book: bids from the best down, then offers from the best up."""
 
     def __init__(self) -> None:
-        self._product = msgspec.Raw()
+        self._product = ""
         self._bids: dict[float | Decimal, Level] = {}
         self._offers: dict[float | Decimal, Level] = {}
 
-    def take(self, event: Fields) -> Iterator[None]:
+    def take(self, message: bytes) -> Iterator[None]:
         """Set levels; one of quantity zero goes, and need not have been there."""
-        if _is_snapshot(event):
-            self._bids.clear()
-            self._offers.clear()
-        self._product = event["product_id"]
-        levels = _levels(event["updates"])
-        self._set(levels[:_SLICE])
-        for start in range(_SLICE, len(levels), _SLICE):
-            yield
-            self._set(levels[start : start + _SLICE])
+        for event in _book_frame(message).events:
+            if event.type == "snapshot":
+                self._bids.clear()
+                self._offers.clear()
+            self._product = event.product_id
+            levels = event.updates
+            for start in range(0, len(levels), _SLICE):
+                if start:
+                    yield
+                self._set(levels[start : start + _SLICE])
 
     def _set(self, levels: Iterable[Level]) -> None:
         bids, offers = self._bids, self._offers
@@ -96,7 +115,8 @@ class Book:
             price = float(text) if len(text) <= _EXACT else _exact(text)
             if not isfinite(price):
                 raise ValueError(f"a price of {text}")
-            if level.new_quantity.strip("0."):
+            quantity = level.new_quantity
+            if quantity != "0" and quantity.strip("0."):
                 side[price] = level
             else:
                 side.pop(price, None)
@@ -121,11 +141,12 @@ class Trades:
     def __init__(self) -> None:
         self._trades: deque[msgspec.Raw] = deque(maxlen=_TRADES)
 
-    def take(self, event: Fields) -> Iterator[None]:
-        """Put the event's trades, which are newest first themselves, before the others."""
-        if _is_snapshot(event):
-            self._trades.clear()
-        self._trades.extendleft(reversed(frames.items("market_trades", event)))
+    def take(self, message: bytes) -> Iterator[None]:
+        """Put an event's trades, which are newest first themselves, before the others."""
+        for event in frames.opened(message)[2]:
+            if _is_snapshot(event):
+                self._trades.clear()
+            self._trades.extendleft(reversed(frames.items("market_trades", event)))
         yield from ()
 
     def event(self) -> object:
@@ -143,13 +164,14 @@ class Candles:
     def __init__(self) -> None:
         self._candles: dict[int, msgspec.Raw] = {}
 
-    def take(self, event: Fields) -> Iterator[None]:
+    def take(self, message: bytes) -> Iterator[None]:
         """Replace candles of the same start."""
-        if _is_snapshot(event):
-            self._candles.clear()
-        for candle in frames.items("candles", event):
-            start = msgspec.json.decode(candle, type=Fields)["start"]
-            self._candles[msgspec.json.decode(start, type=int, strict=False)] = candle
+        for event in frames.opened(message)[2]:
+            if _is_snapshot(event):
+                self._candles.clear()
+            for candle in frames.items("candles", event):
+                start = msgspec.json.decode(candle, type=Fields)["start"]
+                self._candles[msgspec.json.decode(start, type=int, strict=False)] = candle
         while len(self._candles) > _CANDLES:
             del self._candles[min(self._candles)]
         yield from ()
@@ -171,9 +193,10 @@ class Latest:
         self._channel = channel
         self._item: list[msgspec.Raw] = []
 
-    def take(self, event: Fields) -> Iterator[None]:
-        """Keep the event's last item."""
-        self._item = frames.items(self._channel, event)[-1:] or self._item
+    def take(self, message: bytes) -> Iterator[None]:
+        """Keep the last item."""
+        for event in frames.opened(message)[2]:
+            self._item = frames.items(self._channel, event)[-1:] or self._item
         yield from ()
 
     def event(self) -> object:
@@ -186,11 +209,15 @@ class Latest:
 
 
 class LateJoin:
-    """The late-join state of one stream."""
+    """The late-join state of one stream.
 
-    def __init__(self, stream: str, fold: Callable[[], Fold]) -> None:
+    ``most`` says how many of the last messages tell everything; None if each of them may.
+    """
+
+    def __init__(self, stream: str, fold: Callable[[], Fold], most: int | None = None) -> None:
         self._wanted = frozenset((stream,))
         self._new_fold = fold
+        self._most = most
         self._forget()
 
     def _forget(self) -> None:
@@ -198,23 +225,30 @@ class LateJoin:
         self._message: bytes | None = None
         self._fold: Fold | None = None
         self._members: Fields = {}
-        self._backlog: deque[bytes] = deque()
+        self._backlog: deque[bytes] = deque(maxlen=self._most)
         self._backlog_bytes = 0
+        """Taken in since the last fold."""
+        self._is_mixed = False
+        """Messages of the backlog may tell of other streams, too."""
         self._folding: Iterator[None] | None = None
         """What is left of a fold that has begun; until its end nothing else may look."""
 
     def feed(self, payload: bytes) -> None:
         """Take in one message; before the venue's first snapshot nothing is known."""
-        try:
-            mine = frames.own(payload, self._wanted)
-        except frames.Unreadable:
-            self._forget()
-            return
-        self.feed_alone(mine)
+        if b'"snapshot"' in payload:
+            try:
+                payload = frames.own(payload, self._wanted)
+            except frames.Unreadable:
+                self._forget()
+                return
+        else:
+            self._is_mixed = True
+        self.feed_alone(payload)
 
     def feed_alone(self, payload: bytes) -> None:
         """Take in a message that says nothing of other streams."""
-        if b'"snapshot"' in payload:
+        # Mostly there is no h behind "channel", and a single byte is found much faster.
+        if payload.find(b"h", _CHANNEL) >= 0 and b'"snapshot"' in payload:
             self._forget()
             self._message = payload
         elif self._message is not None or self._fold is not None:
@@ -263,29 +297,29 @@ class LateJoin:
     def _slices(self) -> Iterator[None]:
         """Fold everything, a slice at each step; what comes meanwhile is folded, too."""
         try:
+            last, folded_bytes = self._message, 0
             if self._fold is None:
                 self._fold = self._new_fold()
-                yield from self._take(self._fold, self._message or b"")
+                last = self._message or b""
+                yield from self._fold.take(last)
+                folded_bytes = len(last)
             self._message = None
-            folded_bytes = 0
             while self._backlog:
                 message = self._backlog.popleft()
                 self._backlog_bytes -= len(message)
-                yield from self._take(self._fold, message)
+                last = frames.own(message, self._wanted) if self._is_mixed else message
+                yield from self._fold.take(last)
                 folded_bytes += len(message)
                 if folded_bytes > _SETTLED_BYTES:
                     yield
                     folded_bytes = 0
-        except (*BAD_JSON, KeyError, ValueError, InvalidOperation, frames.Unreadable):
+            self._backlog_bytes = 0
+            self._is_mixed = False
+            if last is not None:
+                self._members = frames.opened(last)[0]
+        except _BAD:
             # What cannot be read may have changed anything: wait for the next snapshot.
             self._forget()
-
-    def _take(self, fold: Fold, message: bytes) -> Iterator[None]:
-        self._members, _, events = frames.opened(message)
-        if len(message) > _SETTLED_BYTES:
-            yield
-        for event in events:
-            yield from fold.take(event)
 
 
 def late_join(stream: str) -> LateJoin | None:
@@ -295,11 +329,11 @@ def late_join(stream: str) -> LateJoin | None:
         case "level2":
             return LateJoin(stream, Book)
         case "market_trades":
-            return LateJoin(stream, Trades)
+            return LateJoin(stream, Trades, _TRADES)
         case "candles":
             return LateJoin(stream, Candles)
         case "ticker" | "ticker_batch" | "status":
-            return LateJoin(stream, lambda: Latest(channel))
+            return LateJoin(stream, lambda: Latest(channel), 1)
     return None
 
 
