@@ -56,11 +56,12 @@ class FakeClient(Client):
     def pending_since_ns(self) -> int | None:
         return self.since_ns if self._pending else None
 
-    def write_nowait(self, frames: bytes) -> None:
+    def write_nowait(self, frames: bytes) -> int:
         self.frames += frames
         self.times.append(seconds())
         if self.is_slow:
             self._pending += len(frames)
+        return self._pending
 
     @property
     def has_said(self) -> bool:

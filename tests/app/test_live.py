@@ -26,6 +26,7 @@ from wsproxy.errors import ConnectionEnded
 from wsproxy.model import TEXT, Kind
 from wsproxy.recording.reader import open as open_recording
 from wsproxy.recording.writer import Writer
+from wsproxy.wire.frames import Split
 from wsproxy.wire.upstream import Upstream as Connection
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class FakeConnection(Connection):
 
     def __init__(
         self,
-        on_messages: Callable[[list[bytes], bytes | None], None],
+        on_messages: Callable[[Split], None],
         on_frame_sent: Callable[[bool], None],
     ) -> None:
         self._on_messages = on_messages
@@ -54,7 +55,7 @@ class FakeConnection(Connection):
         self._on_frame_sent(False)
         names, _, number = payload[1:].partition(b" #")
         data = [name + b" 1" for name in names.split(b",")]
-        self._on_messages([b"!ok " + number, *data], None)
+        self._on_messages(Split([b"!ok " + number, *data], None, [], None))
 
     async def wait_closed(self) -> ConnectionEnded:
         await self.ended.wait()
@@ -77,7 +78,7 @@ class Venue:
         self,
         url: str,
         *,
-        on_messages: Callable[[list[bytes], bytes | None], None],
+        on_messages: Callable[[Split], None],
         on_frame_sent: Callable[[bool], None],
         **_: Any,
     ) -> AsyncIterator[Connection]:

@@ -28,6 +28,7 @@ from wsproxy.hub.hub import Hub
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Instant, Kind
 from wsproxy.recording.events import read_event
 from wsproxy.venues.profile import Heartbeat, Rate
+from wsproxy.wire.frames import Split
 from wsproxy.wire.upstream import Upstream
 
 HUB = Hub(FakeVenue())
@@ -97,7 +98,7 @@ class Ears(Engine):
                 assert connection == OPEN.connection
                 self.ends.append(f"{code} {by}: {reason}")
 
-    def carry(self, hub: Hub, batch: Batch) -> None:
+    def carry(self, hub: Hub, batch: Batch, frames: bytes | None = None) -> None:
         self.heard += [payload.decode() for payload in batch.payloads]
 
 
@@ -173,7 +174,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
 
 async def test_the_life_of_a_connection(scene: Scene) -> None:
     async def then() -> None:
-        scene.handed["on_messages"]([b"a 1", b"a 2"], None)
+        scene.handed["on_messages"](Split([b"a 1", b"a 2"], None, [], None))
         scene.connections.send(e.SendUpstream(7, b"+a"))
         await trio.testing.wait_all_tasks_blocked()
         scene.handed["on_frame_sent"](False)
@@ -213,7 +214,7 @@ async def test_without_a_tape_nothing_is_recorded(scene: Scene) -> None:
         connections = Connections(scene.engine, None, urls, None, nursery, scene.ledger)
         connections.open(HUB, OPEN)
         await trio.testing.wait_all_tasks_blocked()
-        scene.handed["on_messages"]([b"a 1"], None)
+        scene.handed["on_messages"](Split([b"a 1"], None, [], None))
         scene.upstream.end(1001)
     assert scene.engine.heard == ["opened", "a 1", "closed"]
 

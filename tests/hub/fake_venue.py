@@ -238,6 +238,9 @@ class FakeVenue:
     def key(self, payload: bytes) -> bytes | None:
         return None if payload[:1] in b"!~?" else payload.partition(b" ")[0]
 
+    def keys(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
+        return [self.key(payload) or b"" for payload in payloads]
+
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         return _names(key.decode(), "+")
 
@@ -250,11 +253,11 @@ class FakeVenue:
         return Snapshot() if value.startswith(b"=") else Same(value)
 
     def numbers(self, stream: str) -> Numbers | None:
-        def read(payload: bytes) -> tuple[int, int] | None:
-            mark = self.mark(payload, stream)
-            return (mark.first, mark.last) if isinstance(mark, Span) else None
+        return self._read if stream.startswith("seq") else None
 
-        return read if stream.startswith("seq") else None
+    def _read(self, payloads: Sequence[bytes]) -> Sequence[tuple[int, int] | None]:
+        marks = [self.mark(payload, "seq") for payload in payloads]
+        return [(mark.first, mark.last) if isinstance(mark, Span) else None for mark in marks]
 
     def sequence(self, payload: bytes) -> int | None:
         number = _NUMBER.search(payload)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.hub.fake_venue import SECOND, FakeVenue
 from tests.hub.playbook import WALL_NS, Play, live
 from wsproxy.hub.gaps import Gap, Gaps, Hole
+from wsproxy.venues.base import Numbers, Span
 
 HOLE = Hole(1, "lost", 5)
 
@@ -12,7 +15,7 @@ HOLE = Hole(1, "lost", 5)
 def watched(stream: str, *values: object, gaps: Gaps | None = None) -> Gaps:
     """Gaps that were fed these messages, a second apart; ``!`` is a hole in between."""
     gaps = gaps or Gaps(FakeVenue())
-    feed, begun = None, False
+    sequence, begun = None, False
     for second, value in enumerate(values, 1):
         gaps.wall_ns, gaps.connection = second * SECOND, 7
         if value == "!":
@@ -21,9 +24,9 @@ def watched(stream: str, *values: object, gaps: Gaps | None = None) -> Gaps:
             continue
         payload = f"{stream} {value}".encode()
         if not begun:
-            feed, begun = gaps.watch(stream, payload), True
-        if feed is not None:
-            feed(payload)
+            sequence, begun = gaps.watch(stream, payload), True
+        if sequence is not None:
+            gaps.feed([sequence], [payload])
     return gaps
 
 
@@ -70,6 +73,31 @@ def test_a_gap_may_have_ended_before_it_is_reported(stream: str, after: int) -> 
     gaps.live([stream])
     watched(stream, after, gaps=gaps)
     assert [gap.until_ns for gap in gaps.take()] == [8]
+
+
+class TwoKinds(FakeVenue):
+    """Numbers of ``seqx`` are written another way, and read by something of their own."""
+
+    def numbers(self, stream: str) -> Numbers | None:
+        return self._read_x if stream == "seqx" else super().numbers(stream)
+
+    def _read_x(self, payloads: Sequence[bytes]) -> Sequence[tuple[int, int] | None]:
+        assert all(payload.startswith(b"seqx ") for payload in payloads)
+        return [(int(payload[5:], 16),) * 2 for payload in payloads]
+
+
+def test_numbers_of_several_kinds_are_read_together() -> None:
+    gaps = Gaps(TwoKinds())
+    fed = [b"seq 1", b"seqx f", b"seqx 10", b"seq 2", b"seq !", b"seqx 12", b"seq 3"]
+    sequences = []
+    for payload in fed:
+        sequence = gaps.watch(payload.split()[0].decode(), payload)
+        assert sequence is not None
+        sequences.append(sequence)
+    gaps.feed(sequences, fed)
+    assert [gap.why for gap in gaps.take()] == ["the sequence jumped from 16 to 18"]
+    assert gaps.run("seq") == Span(1, 3, gapless=True)
+    assert gaps.run("seqx") == Span(18, 18, gapless=True)
 
 
 def test_what_is_passed_over_is_not_reported() -> None:

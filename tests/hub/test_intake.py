@@ -23,6 +23,18 @@ def test_messages_are_named_as_far_as_routing_goes() -> None:
     assert play.fetch() == ["c1< a 1", "c1< b 1", "c1< ~a 2", "c1< a 3"]
 
 
+def test_a_chunk_of_known_streams_is_sent_on_as_it_came() -> None:
+    play = live("/a,b")
+    play.venue_says(1, "a 1", "b 1")
+    one = batch(play, 1, "a 2", "b 2")
+    assert play.hub.route(one, frames=b"both") == 2
+    assert [frames for frames, _ in play.hub.deliveries()] == [b"both"]
+    assert one.streams == [("a",), ("b",)]
+    odd = batch(play, 1, "a 3", "~a 4")
+    assert play.hub.route(odd, frames=b"both") == 1
+    assert play.fetch() == ["c1< a 3"]
+
+
 def test_routing_stops_where_text_does() -> None:
     play = live("/a")
     one = batch(play, 1, "a 1", "a 2", "a 3")

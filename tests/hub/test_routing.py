@@ -57,6 +57,22 @@ class Table:
         return [(list(messages(f)), list(clients)) for f, clients in self.routing.deliveries()]
 
 
+def test_what_all_want_as_it_came_is_not_encoded_again() -> None:
+    table = Table()
+    for client in (1, 2):
+        table.place(client, "plain", "a", "b")
+    table.spread(b"a 1", b"b 1")
+    table.fetch()
+    routes = list(table.routes.values())
+    table.routing.spread([b"a 2", b"b 2"], routes, b"both")
+    assert [(f, list(c)) for f, c in table.routing.deliveries()] == [(b"both", [1, 2])]
+    table.place(3, "plain", "a")
+    table.spread(b"a 3", b"b 3")
+    table.fetch()
+    table.routing.spread([b"a 4", b"b 4"], routes, b"both")
+    assert table.fetch() == [([b"a 4", b"b 4"], [1, 2]), ([b"a 4"], [3])]
+
+
 def test_equal_clients_share_every_step() -> None:
     table = Table()
     for client in (1, 2, 3):

@@ -20,25 +20,29 @@ SHUTDOWN = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":177012
 
 
 @pytest.mark.parametrize(
-    ("payload", "key", "raw"),
+    ("payload", "stream", "raw"),
     [
-        (TRADE, b"btcusdt@trade", b'{"e":"trade","p":"1.50"}'),
-        (b'{"stream":"!miniTicker@arr","data":[{"s":"X"}]}', b"!miniTicker@arr", b'[{"s":"X"}]'),
-        (b'{"stream":"!miniTicker@arr","data":[]}', b"!miniTicker@arr", b"[]"),
-        (b'{"stream":"a@b","data":{"x":"\\"}}"}}', b"a@b", b'{"x":"\\"}}"}'),
-        (b'{"stream":"a@b","data":{"x":1.50},"more":7}', b"a@b", b'{"x":1.50}'),
-        (b'{"stream":"a@b","data":{"x":1.50}}\n', b"a@b", b'{"x":1.50}'),
+        (TRADE, "btcusdt@trade", b'{"e":"trade","p":"1.50"}'),
+        (b'{"stream":"!miniTicker@arr","data":[{"s":"X"}]}', "!miniTicker@arr", b'[{"s":"X"}]'),
+        (b'{"stream":"!miniTicker@arr","data":[]}', "!miniTicker@arr", b"[]"),
+        (b'{"stream":"a@b","data":{"x":"\\"}}"}}', "a@b", b'{"x":"\\"}}"}'),
+        (b'{"stream":"a@b","data":{"x":1.50},"more":7}', "a@b", b'{"x":1.50}'),
+        (b'{"stream":"a@b","data":{"x":1.50}}\n', "a@b", b'{"x":1.50}'),
         (b'{ "stream": "a@b", "data": {"x": 1.50} }', None, b'{"x": 1.50}'),
         (b'{"data":{"x":1.50},"stream":"a@b"}', None, b'{"x":1.50}'),
         (b'{"stream":"a\\u0040b","data":{"x":1.50}}', None, b'{"x":1.50}'),
         (SHUTDOWN, None, b'{"e":"serverShutdown","E":1770123456789}'),
         (b'{"result":null,"id":1}', None, b'{"result":null,"id":1}'),
         (b"garbage", None, b"garbage"),
-        (b'{"stream":"a@b","data":', b"a@b", b'{"stream":"a@b","data":'),
+        (b'{"stream":"a@b","data":', "a@b", b'{"stream":"a@b","data":'),
     ],
 )
-def test_keys_and_views(payload: bytes, key: bytes | None, raw: bytes) -> None:
-    assert BINANCE.key(payload) == key
+def test_keys_and_views(payload: bytes, stream: str | None, raw: bytes) -> None:
+    key = BINANCE.key(payload)
+    assert (key is None) == (stream is None)
+    if key is not None:
+        assert BINANCE.streams(key, "/stream") == (stream,)
+        assert BINANCE.keys([payload, payload]) == [key, key]
     assert BINANCE.render(payload, "raw", None) == raw
     assert BINANCE.render(payload, "combined", None) is payload
 
@@ -75,10 +79,12 @@ def test_what_means_nothing_is_unknown(payload: bytes) -> None:
 def test_the_endpoint_tells_the_time_unit() -> None:
     assert BINANCE.endpoint("a@trade") == "/stream"
     assert BINANCE.endpoint("a@trade" + MICRO) == "/stream" + MICRO
-    assert BINANCE.streams(b"btcusdt@trade", "/stream") == ("btcusdt@trade",)
-    assert BINANCE.streams(b"btcusdt@trade", "/stream" + MICRO) == ("btcusdt@trade" + MICRO,)
+    key = BINANCE.key(TRADE)
+    assert key is not None
+    assert BINANCE.streams(key, "/stream") == ("btcusdt@trade",)
+    assert BINANCE.streams(key, "/stream" + MICRO) == ("btcusdt@trade" + MICRO,)
     assert BINANCE.read(TRADE, "/stream" + MICRO) == Data(("btcusdt@trade" + MICRO,))
-    assert BINANCE.streams(b"\xff@trade", "/stream") == ()
+    assert BINANCE.streams(key.replace(b"btc", b"\xff"), "/stream") == ()
 
 
 def test_requests() -> None:
@@ -161,6 +167,7 @@ def test_the_quick_way_agrees_with_the_slow_one(payload: bytes) -> None:
     key = BINANCE.key(payload)
     if key is not None:
         assert BINANCE.streams(key, "/stream") == reading.streams
+        assert BINANCE.keys([payload]) == [key]
     raw = BINANCE.render(payload, "raw", None)
     assert isinstance(raw, bytes)
     assert json.loads(raw) == message["data"]
@@ -216,7 +223,8 @@ def test_recorded_messages_are_named_and_unwrapped(name: str, streams: int) -> N
         head, sep, rest = payload.partition(b'","data":')
         assert sep
         key = BINANCE.key(payload)
-        assert key == head.removeprefix(b'{"stream":"')
+        assert key == head + b'"'
+        assert BINANCE.keys([payload]) == [key]
         assert BINANCE.render(payload, "raw", None) == rest[:-1]
         seen.add(key)
     assert len(seen) == streams

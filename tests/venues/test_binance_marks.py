@@ -40,8 +40,11 @@ def test_numbers(stream: str, payload: bytes, span: Span) -> None:
     read = numbers(stream)
     assert (read is not None) == span.gapless
     if read is not None:
-        assert read(payload) == (span.first, span.last)
-        assert read(b'{"stream":"s","data":{}}') is None
+        numbers_ = (span.first, span.last)
+        assert read([payload] * 3) == [numbers_] * 3
+        assert read([payload, b'{"stream":"s","data":{}}', payload]) == [numbers_, None, numbers_]
+        unusual = payload.replace(b"stream", b't":"","a":"","U":"","')
+        assert read([unusual, payload]) == [numbers_] * 2
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from tests.wire.reference import (
 from wsproxy.errors import ConnectionEnded
 from wsproxy.model import BINARY, TEXT
 from wsproxy.wire.client import handshake
-from wsproxy.wire.frames import TOO_BIG, Splitter
+from wsproxy.wire.frames import TOO_BIG, Split, Splitter, encode_all
 from wsproxy.wire.upstream import open_upstream
 
 _MOST_FILLED = 200_000
@@ -234,6 +234,8 @@ def splitter_reads(chunks: Iterable[bytes], *, masked: bool, limit: int) -> Outc
     for chunk in chunks:
         split = splitter.feed(chunk)
         opcodes = split.opcodes or bytes((TEXT,)) * len(split.payloads)
+        if split.frames is not None:
+            assert split.frames == b"".join(encode_all(split.payloads))
         seen.messages += zip(split.payloads, opcodes, strict=True)
         # As trio-websocket sees them: it gets control frames one by one.
         read = wsproto_reads(split.controls, masked=masked)
@@ -314,8 +316,9 @@ async def _upstream(
     async def connected(*_: object) -> trio.SocketStream:
         return ours
 
-    def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
-        messages.extend(zip(payloads, opcodes or bytes((TEXT,)) * len(payloads), strict=True))
+    def on_messages(split: Split) -> None:
+        kinds = split.opcodes or bytes((TEXT,)) * len(split.payloads)
+        messages.extend(zip(split.payloads, kinds, strict=True))
 
     with patch("trio.open_tcp_stream", connected):
         async with open_upstream(

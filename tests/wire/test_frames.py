@@ -16,6 +16,7 @@ from wsproxy.wire.frames import (
     Splitter,
     Violation,
     encode,
+    encode_all,
     encode_close,
     header,
 )
@@ -35,6 +36,8 @@ class Seen:
             split = splitter.feed(chunk)
             opcodes = split.opcodes or bytes((TEXT,)) * len(split.payloads)
             assert len(opcodes) == len(split.payloads)
+            if split.frames is not None:
+                assert split.frames == b"".join(encode_all(split.payloads))
             self.messages += zip(split.payloads, opcodes, strict=True)
             self.rest += b"".join(split.controls)
             self.violation = self.violation or split.violation
@@ -63,13 +66,29 @@ def test_every_length_form_is_taken(length: int, opcode: int, key: bytes | None)
 
 
 def test_all_text_needs_no_opcodes() -> None:
-    split = Splitter(LIMIT).feed(frame(b"a") + frame("é".encode()))
-    assert split == Split([b"a", "é".encode()], None, [], None)
+    split = Splitter(LIMIT).feed(frame(b"abc") + frame("é".encode()))
+    assert (split.payloads, split.opcodes) == ([b"abc", "é".encode()], None)
+
+
+def test_what_can_be_sent_on_as_it_came_is_given_as_frames() -> None:
+    frames = frame(b"abc") + frame("é".encode() * 500)
+    partial = frame(b"partial")
+    payloads = [b"abc", "é".encode() * 500]
+    assert Splitter(LIMIT).feed(frames) == Split(payloads, None, [], None, frames)
+    splitter = Splitter(LIMIT)
+    assert splitter.feed(frames + partial[:4]) == Split(payloads, None, [], None, frames)
+    assert splitter.feed(partial[4:]) == Split([b"partial"], None, [], None, partial)
+
+
+@pytest.mark.parametrize("between", [frame(b"", PING), frame(b"x" * 70000), frame(b"xyz", BINARY)])
+def test_what_came_otherwise_has_to_be_encoded(between: bytes) -> None:
+    assert Splitter(LIMIT).feed(frame(b"abc") + between + frame(b"def")).frames is None
 
 
 def test_opcodes_tell_text_from_binary() -> None:
     split = Splitter(LIMIT).feed(frame(b"a") + frame(b"\xff", BINARY) + frame(b"c"))
-    assert split == Split([b"a", b"\xff", b"c"], bytes((TEXT, BINARY, TEXT)), [], None)
+    assert split.payloads == [b"a", b"\xff", b"c"]
+    assert split.opcodes == bytes((TEXT, BINARY, TEXT))
 
 
 def test_fragments_are_joined_and_control_frames_between_them_are_left() -> None:
@@ -110,7 +129,7 @@ def test_a_close_frame_is_left_and_ends_the_stream(payload: bytes, close: Close)
     splitter = Splitter(LIMIT)
     last = frame(payload, CLOSE)
     split = splitter.feed(frame(b"a") + last + frame(b"late"))
-    assert split == Split([b"a"], None, [last], None)
+    assert (split.payloads, split.controls, split.violation) == ([b"a"], [last], None)
     assert splitter.close == close
     assert splitter.finished
     assert splitter.feed(frame(b"later")) == Split([], None, [], None)

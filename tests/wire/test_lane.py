@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from wsproxy.wire.frames import Split
 from wsproxy.wire.lane import Lane, background, discard
 
 
@@ -16,8 +17,8 @@ class _Collecting(Lane[trio.abc.Stream]):
         super().__init__(transport, 100, peer_masks=peer_masks)
         self.messages: list[bytes] = []
 
-    async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
-        self.messages += payloads
+    async def deliver(self, split: Split) -> None:
+        self.messages += split.payloads
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._transport.send_all(data)

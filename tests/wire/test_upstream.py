@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from tests.wire.loopback import Peer, cancel_at_every_step, read_to_end, serving
 from wsproxy.errors import ConnectionEnded, HandshakeRefused
 from wsproxy.model import BINARY
-from wsproxy.wire.frames import encode, header
+from wsproxy.wire.frames import Split, encode, header
 from wsproxy.wire.lane import GOODBYE_SECONDS
 from wsproxy.wire.upstream import Upstream, UpstreamLane, fitting, open_upstream, retry_after_ns
 
@@ -31,9 +31,9 @@ class Received:
         self.controls = 0
         self._news = trio.Event()
 
-    def on_messages(self, payloads: list[bytes], opcodes: bytes | None) -> None:
-        self.payloads += payloads
-        self.opcodes.append(opcodes)
+    def on_messages(self, split: Split) -> None:
+        self.payloads += split.payloads
+        self.opcodes.append(split.opcodes)
         self._news.set()
 
     def on_frame_sent(self, control: bool) -> None:
@@ -503,7 +503,7 @@ async def test_the_blocks_exception_comes_out_as_it_is() -> None:
 
 async def test_an_exception_of_the_callback_comes_out() -> None:
     class Bad(Received):
-        def on_messages(self, payloads: list[bytes], opcodes: bytes | None) -> None:
+        def on_messages(self, split: Split) -> None:
             raise LookupError("bug")
 
     async def wait(port: int) -> None:
@@ -548,8 +548,9 @@ async def test_cancelled_at_any_step_no_socket_stays_open() -> None:
 
 
 @pytest.mark.parametrize(("took_ns", "turns"), [(2_000_000, 6), (500_000, 0)])
+@pytest.mark.parametrize(("messages", "clock"), [(1, "monotonic_ns"), (100, "thread_time_ns")])
 async def test_behind_a_chunk_that_took_long_others_have_several_turns(
-    took_ns: int, turns: int, monkeypatch: pytest.MonkeyPatch
+    took_ns: int, turns: int, messages: int, clock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     had = now_ns = 0
 
@@ -559,16 +560,16 @@ async def test_behind_a_chunk_that_took_long_others_have_several_turns(
             await trio.lowlevel.checkpoint()
             had += 1
 
-    def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
+    def on_messages(split: Split) -> None:
         nonlocal now_ns
         now_ns += took_ns
 
-    monkeypatch.setattr(time, "thread_time_ns", lambda: now_ns)
+    monkeypatch.setattr(time, clock, lambda: now_ns)
     _, transport = trio.testing.memory_stream_pair()
     lane = UpstreamLane(transport, on_messages, lambda control: None, 1 << 20)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        await lane.deliver([b"x"], None)
+        await lane.deliver(Split([b"x"] * messages, None, [], None))
         assert turns - 2 <= had <= turns  # it begins in the first, and who is first is random
         nursery.cancel_scope.cancel()
 

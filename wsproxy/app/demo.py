@@ -25,6 +25,7 @@ from wsproxy.errors import HandshakeRefused, WsproxyError
 from wsproxy.model import Kind
 from wsproxy.recording.reader import Recording
 from wsproxy.recording.reader import open as open_recording
+from wsproxy.wire.frames import Split
 from wsproxy.wire.upstream import open_upstream
 
 CAP = 2
@@ -218,7 +219,7 @@ async def _without_proxy(exchange: str, clients: Sequence[Strategy]) -> int:
         try:
             async with open_upstream(
                 exchange + path,
-                on_messages=lambda payloads, opcodes: None,
+                on_messages=lambda split: None,
                 on_frame_sent=lambda control: None,
                 max_message_bytes=_MAX_BYTES,
             ):
@@ -252,9 +253,9 @@ async def _trade(address: str, clients: Sequence[Strategy], what: str) -> list[S
 async def _trade_one(address: str, client: Strategy, session: Session) -> None:
     digest = hashlib.sha256()
 
-    def on_messages(payloads: list[bytes], _opcodes: bytes | None) -> None:
+    def on_messages(split: Split) -> None:
         now = clock.now().mono_ns
-        for payload in payloads:
+        for payload in split.payloads:
             if not payload.startswith(_REPLIES):
                 digest.update(payload)
                 session.times_ns.append(now)

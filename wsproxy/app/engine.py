@@ -77,12 +77,12 @@ class Port:
         """How many messages it was spared, because newer ones replaced them."""
         return 0
 
-    def write(self, frames: bytes) -> None:
-        """Send encoded frames."""
+    def write(self, frames: bytes) -> int:
+        """Send encoded frames; gives how many bytes the kernel has not taken yet."""
         self.bytes += len(frames)
         if self.tally is not None:
             self.tally.add(frames)
-        self.client.write_nowait(frames)
+        return self.client.write_nowait(frames)
 
 
 class ConflatingPort(Port):
@@ -111,12 +111,13 @@ class ConflatingPort(Port):
         backlog = self._hub.backlog(self.number)
         return 0 if backlog is None else backlog.replaced
 
-    def write(self, frames: bytes) -> None:
-        """Send encoded frames."""
-        super().write(frames)
-        if self.client.pending_bytes:
+    def write(self, frames: bytes) -> int:
+        """Send encoded frames; gives how many bytes the kernel has not taken yet."""
+        pending_bytes = super().write(frames)
+        if pending_bytes:
             self._hub.fell_behind(self.number)
             self._behind.set()
+        return pending_bytes
 
     async def keep_up(self) -> None:
         """Send what waits in the hub, whenever the client has read what is before it."""
@@ -264,10 +265,13 @@ class Engine:
 
     # --- data plane ---
 
-    def carry(self, hub: Hub, batch: Batch) -> None:
-        """Route a live batch and send it on; nothing else runs in between."""
+    def carry(self, hub: Hub, batch: Batch, frames: bytes | None = None) -> None:
+        """Route a live batch and send it on; nothing else runs in between.
+
+        ``frames`` are all of its messages as a server's frames, if somebody has them.
+        """
         count = len(batch.payloads)
-        index = hub.route(batch)
+        index = hub.route(batch, 0, frames)
         while index < count:
             self.flush(hub)
             self.dispatch(hub, UpstreamSaid(batch, index))
@@ -281,18 +285,14 @@ class Engine:
         lagging: list[Port] = []
         ports, bound = self.ports, self._outbox_bytes
         for frames, clients in hub.deliveries():
-            for number in clients:
-                port = ports[number]
-                port.write(frames)
-                if port.client.pending_bytes > bound:
-                    lagging.append(port)
+            lagging += [ports[n] for n in clients if ports[n].write(frames) > bound]
         lagging += [ports[number] for number in hub.behind if ports[number].lag_bytes > bound]
-        self._tell_lagging(hub, lagging)
+        if lagging:
+            self._tell_lagging(hub, lagging)
 
     def pass_on(self, hub: Hub, port: Port, frames: bytes) -> None:
         """Write what came on a client's dedicated connection."""
-        port.write(frames)
-        if port.client.pending_bytes > self._outbox_bytes:
+        if port.write(frames) > self._outbox_bytes:
             self._tell_lagging(hub, [port])
 
     def _tell_lagging(self, hub: Hub, lagging: Iterable[Port]) -> None:

@@ -29,7 +29,7 @@ from wsproxy.hub.limits import Limiter, Urgency
 from wsproxy.model import TEXT, Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
 from wsproxy.wire.client import Client
-from wsproxy.wire.frames import NO_STATUS, encode
+from wsproxy.wire.frames import NO_STATUS, Split, encode
 from wsproxy.wire.upstream import Upstream, open_upstream
 
 log = logging.getLogger("wsproxy")
@@ -90,11 +90,14 @@ class Passthrough:
             host = urlsplit(base).netloc
             pace = _Pace(limiter, partial(self._ledger.turn, host, profile.requests_per_ip))
 
-        def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
+        def on_messages(split: Split) -> None:
+            payloads, opcodes = split.payloads, split.opcodes
             if self._tape is not None:
                 self._tape.append(Batch(Kind.MESSAGE, number, *clock.now(), payloads, opcodes))
-            kinds = opcodes or bytes((TEXT,)) * len(payloads)
-            frames = b"".join(map(encode, payloads, kinds))
+            frames = split.frames
+            if frames is None:
+                kinds = opcodes or bytes((TEXT,)) * len(payloads)
+                frames = b"".join(map(encode, payloads, kinds))
             self._engine.pass_on(hub, port, frames)
 
         def on_frame_sent(control: bool) -> None:

@@ -31,6 +31,7 @@ from wsproxy.hub.hub import Hub
 from wsproxy.model import Batch, ConnectionInfo, Kind
 from wsproxy.recording import events as record
 from wsproxy.venues.profile import Profile
+from wsproxy.wire.frames import Split
 from wsproxy.wire.upstream import Upstream, open_upstream
 
 log = logging.getLogger("wsproxy")
@@ -102,12 +103,12 @@ class Connections:
         if self._tape is not None:
             self._tape.connection(ConnectionInfo(number, name, url))
 
-        def on_messages(payloads: list[bytes], opcodes: bytes | None) -> None:
+        def on_messages(split: Split) -> None:
             wall_ns, mono_ns = clock.now()
-            batch = Batch(Kind.MESSAGE, number, wall_ns, mono_ns, payloads, opcodes)
+            batch = Batch(Kind.MESSAGE, number, wall_ns, mono_ns, split.payloads, split.opcodes)
             if self._tape is not None:
                 self._tape.append(batch)
-            self._engine.carry(hub, batch)
+            self._engine.carry(hub, batch, split.frames)
 
         def on_frame_sent(control: bool) -> None:
             self._engine.dispatch(hub, UpstreamSent(number, control or number in self._beating))

@@ -6,7 +6,8 @@ message, which also says whether anything was missed at all; for any other, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from wsproxy.venues.base import Numbers, Span, Venue
@@ -56,18 +57,49 @@ class Gaps:
         self._venue = venue
         self.holes: dict[str, Hole] = {}
         """The streams of which messages are being missed."""
-        self._sequences: dict[str, Sequence] = {}
+        self._sequences: dict[str, Sequenced] = {}
 
-    def watch(self, stream: str, payload: bytes) -> Callable[[bytes], None] | None:
-        """What to feed the stream's messages to, from this one on; None if it has no sequence."""
+    def watch(self, stream: str, payload: bytes) -> Sequenced | None:
+        """The stream's sequence, which wants all messages from this one on; None if it has none."""
         sequence = self._sequences.get(stream)
         if sequence is None:
             numbers = self._venue.numbers(stream)
-            if numbers is None or numbers(payload) is None:
+            if numbers is None or numbers([payload]) == [None]:
                 self.live([stream])
                 return None
-            sequence = self._sequences[stream] = Sequence(self, numbers, stream)
-        return sequence.feed
+            sequence = self._sequences[stream] = Sequenced(stream, numbers)
+        return sequence
+
+    def feed(self, sequences: Sequence[Sequenced], payloads: Sequence[bytes]) -> None:
+        """Take in delivered messages, each of the stream whose sequence is given with it."""
+        readers = {sequence.read for sequence in sequences}
+        for read in readers:
+            if len(readers) > 1:
+                mine = [sequence.read == read for sequence in sequences]
+                self._feed(list(compress(sequences, mine)), read(list(compress(payloads, mine))))
+            else:
+                self._feed(sequences, read(payloads))
+
+    def _feed(
+        self, sequences: Sequence[Sequenced], numbers: Sequence[tuple[int, int] | None]
+    ) -> None:
+        holes, seen_ns = self.holes, self.wall_ns
+        for sequence, found in zip(sequences, numbers, strict=True):
+            if found is None:
+                continue
+            first, before = found[0], sequence.last
+            if before is None:
+                sequence.begin = first
+            elif first != before + 1 or (holes and sequence.stream in holes):
+                self.followed(sequence.stream, before, first, sequence.seen_ns)
+                if first != before + 1:
+                    sequence.begin = first
+            sequence.first, sequence.last = found
+            sequence.seen_ns = seen_ns
+
+    def feed_one(self, sequence: Sequenced, payload: bytes) -> None:
+        """Take in one delivered message."""
+        self.feed([sequence], [payload])
 
     def lost(self, streams: Iterable[str], hole: Hole) -> None:
         """Messages of these streams are being missed from now on."""
@@ -153,33 +185,18 @@ class Gaps:
         return len(self.holes)
 
 
-class Sequence:
-    """Watches the numbers of one stream. ``feed`` runs once a message."""
+class Sequenced:
+    """The numbers of one stream, which have no gaps."""
 
-    __slots__ = ("_gaps", "_numbers", "_seen_ns", "_stream", "begin", "first", "last")
+    __slots__ = ("begin", "first", "last", "read", "seen_ns", "stream")
 
-    def __init__(self, gaps: Gaps, numbers: Numbers, stream: str) -> None:
+    def __init__(self, stream: str, read: Numbers) -> None:
+        self.stream = stream
+        self.read = read
         self.first = 0
         self.last: int | None = None
         """The numbers of the last message."""
         self.begin = 0
         """The first number of the run without a break that ``last`` is the end of."""
-        self._gaps = gaps
-        self._numbers = numbers
-        self._stream = stream
-        self._seen_ns = 0
-
-    def feed(self, payload: bytes) -> None:
-        """Take in one delivered message."""
-        numbers = self._numbers(payload)
-        if numbers is None:
-            return
-        gaps, before, first = self._gaps, self.last, numbers[0]
-        self.first, self.last = numbers
-        if before is None:
-            self.begin = first
-        elif first != before + 1 or self._stream in gaps.holes:
-            gaps.followed(self._stream, before, first, self._seen_ns)
-            if first != before + 1:
-                self.begin = first
-        self._seen_ns = gaps.wall_ns
+        self.seen_ns = 0
+        """When the last message came, wall clock."""

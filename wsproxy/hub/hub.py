@@ -300,8 +300,10 @@ class Hub:
         """Whether routing found something that has to be handled: a Tick will do."""
         return self._pool is not None and self._pool.intake.is_restless
 
-    def route(self, batch: Batch, start: int = 0) -> int:
+    def route(self, batch: Batch, start: int = 0, frames: bytes | None = None) -> int:
         """Spread the messages of a live batch from index ``start`` and name their streams.
+
+        ``frames`` are all of its messages as a server's frames, if somebody has them.
 
         Returns the index of the first message that routing does not recognise: handle it as
         ``UpstreamSaid``, then go on behind it. ``len(batch.payloads)`` when all is done.
@@ -310,7 +312,7 @@ class Hub:
         link = pool.link(batch.connection) if pool is not None else None
         if pool is None or link is None:
             return len(batch.payloads)
-        return pool.intake.route(link, batch, start)
+        return pool.intake.route(link, batch, start, frames)
 
     def route_named(self, batch: Batch) -> None:
         """Spread the messages of a recorded batch, whose streams are named already."""

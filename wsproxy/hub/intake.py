@@ -1,12 +1,14 @@
 """What comes from the venue, on its way to clients: the data plane's first half.
 
 Each message is named by its streams, copies of what another connection brought are dropped, and
-holes are noticed. The loop in ``route`` runs once a message; all else is rare.
+holes are noticed. What is known already goes through ``route`` a chunk at a time; its loop runs
+once a message, all else is rare.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from wsproxy.hub.carriers import Carriers
 from wsproxy.hub.gaps import Gaps
@@ -40,7 +42,7 @@ class Intake:
         """Routes of streams that several connections carry, by what is carried and delivered."""
         self._aside: set[str] = set()
         """Streams whose messages in the present batch are recorded as released, to keep order."""
-        routing.watch = gaps.watch
+        routing.gaps = gaps
 
     @property
     def is_restless(self) -> bool:
@@ -49,14 +51,20 @@ class Intake:
             self.progressed or self.released or self.broken or self.gaps.found or self.gaps.jumps
         )
 
-    def route(self, link: Link, batch: Batch, start: int = 0) -> int:
+    def route(self, link: Link, batch: Batch, start: int = 0, frames: bytes | None = None) -> int:
         """Spread the messages of a batch from index ``start`` and name their streams.
 
-        Returns the index of the first message that only ``read`` can understand, or
+        ``frames`` are all messages of the batch as ``encode_all`` would encode them, if somebody
+        has that. Returns the index of the first message that only ``read`` can understand, or
         ``len(batch.payloads)`` when all is done.
         """
         if not start:
             self.begin(link, batch)
+            if batch.opcodes is None:
+                found = list(map(link.routes.get, self._venue.keys(batch.payloads)))
+                if None not in found:
+                    self._spread(batch, batch.payloads, cast("list[Route]", found), frames)
+                    return len(found)
         payloads = batch.payloads[start:] if start else batch.payloads
         binary = -1 if batch.opcodes is None else batch.opcodes.find(BINARY, start)
         if binary >= 0:
@@ -139,9 +147,15 @@ class Intake:
         if link.next_sequence is None:
             link.unnumbered += len(batch.payloads)
 
-    def _spread(self, batch: Batch, payloads: list[bytes], routes: list[Route]) -> None:
+    def _spread(
+        self,
+        batch: Batch,
+        payloads: list[bytes],
+        routes: list[Route],
+        frames: bytes | None = None,
+    ) -> None:
         batch.streams += [route.streams for route in routes]
-        self._routing.spread(payloads, routes)
+        self._routing.spread(payloads, routes, frames)
         self.messages += len(routes)
 
     def _learn(

@@ -14,14 +14,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar, cast
+from itertools import compress
+from typing import TypeGuard, TypeVar
 
 from wsproxy.hub.backlog import Backlog, Content, Item
+from wsproxy.hub.gaps import Gaps, Sequenced
 from wsproxy.venues.base import Body, Numbered, State, Venue
 from wsproxy.wire.frames import encode, encode_all, header
-
-_FEW = 8
-"""Messages; so few are not looked at all together first."""
 
 _MOST_ROUTES = 100_000
 """Where messages carry many streams, the combinations are without end: start again then."""
@@ -35,6 +34,10 @@ K = TypeVar("K", bound=Hashable)
 def framed(body: Body) -> Item:
     """Encode what is the same for every client."""
     return body if isinstance(body, Numbered) else encode(body)
+
+
+def _are_encoded(items: Sequence[Item]) -> TypeGuard[Sequence[bytes]]:
+    return Numbered not in set(map(type, items))
 
 
 class Member:
@@ -53,8 +56,8 @@ class Member:
         """Join what is sent to this client next, with its own numbers."""
         if self.backlog is not None:
             items = [*self.backlog.take(), *items]
-        if Numbered not in set(map(type, items)):
-            return b"".join(cast("Sequence[bytes]", items))
+        if _are_encoded(items):
+            return b"".join(items)
         parts: list[bytes] = []
         sent = self.sent
         for item in items:
@@ -102,7 +105,7 @@ class Route:
     ``carried`` are all streams of such a message, ``streams`` those that are delivered from here.
     """
 
-    __slots__ = ("carried", "feeds", "messages", "streams", "targets", "verbatim")
+    __slots__ = ("carried", "feeds", "messages", "sequence", "streams", "targets", "verbatim")
 
     def __init__(self, carried: tuple[str, ...], streams: tuple[str, ...]) -> None:
         self.carried = frozenset(carried)
@@ -110,6 +113,8 @@ class Route:
         self.messages = 0
         """How many came since somebody last asked."""
         self.feeds: list[Feed] = []
+        self.sequence: Sequenced | None = None
+        """That of its stream, if it has one."""
         self.targets: list[Target] | None = None
         """None when it (and all else) has to be worked out."""
         self.verbatim: list[Cohort] | None = None
@@ -120,8 +125,8 @@ class Routing:
     """All cohorts, routes and late-join states of one venue."""
 
     def __init__(self, venue: Venue) -> None:
-        self.watch: Callable[[str, bytes], Feed | None] = lambda stream, payload: None
-        """Given a stream and a message: what else is to be fed with it, and with all after it."""
+        self.gaps: Gaps | None = None
+        """Where the numbers of what is delivered are looked at; None in a replay."""
         self.behind: dict[int, Member] = {}
         """Clients that conflate and have not read what they were sent."""
         self.conflated = 0
@@ -201,10 +206,13 @@ class Routing:
 
     def _work_out(self, route: Route, payload: bytes) -> list[Target]:
         states = [self._state(stream) for stream in route.streams]
-        watchers = [self.watch(stream, payload) for stream in route.streams]
         is_alone = len(route.carried) == 1
         route.feeds = [s.feed_alone if is_alone else s.feed for s in states if s is not None]
-        route.feeds += [feed for feed in watchers if feed is not None]
+        if self.gaps is not None:
+            watched = [self.gaps.watch(stream, payload) for stream in route.streams]
+            sequences = [sequence for sequence in watched if sequence is not None]
+            route.sequence = sequences.pop() if sequences else None
+            route.feeds += [partial(self.gaps.feed_one, sequence) for sequence in sequences]
         targets: dict[tuple[str, frozenset[str] | None], Target] = {}
         conflating: dict[frozenset[str], dict[str, Target]] = {}
         found = {c: None for stream in route.streams for c in self._cohorts_of.get(stream, ())}
@@ -259,29 +267,51 @@ class Routing:
 
     # --- messages ---
 
-    def spread(self, payloads: Sequence[bytes], routes: Sequence[Route]) -> None:
-        """Give each message to every cohort of its route; payloads without a route get none."""
-        if len(routes) < _FEW or not self._spread_alike(payloads, routes):
-            self._spread_each(payloads, routes)
+    def spread(
+        self, payloads: Sequence[bytes], routes: Sequence[Route], frames: bytes | None = None
+    ) -> None:
+        """Give each message to every cohort of its route; payloads without a route get none.
 
-    def _spread_alike(self, payloads: Sequence[bytes], routes: Sequence[Route]) -> bool:
+        ``frames`` are all that have one as ``encode_all`` would encode them, if somebody has that.
+        """
+        if not routes:
+            return
+        payloads = payloads[: len(routes)]
+        if not self._spread_alike(payloads, routes, frames):
+            self._spread_each(payloads, routes)
+        if self.gaps is not None:
+            self._watch(self.gaps, payloads, routes)
+
+    def _watch(self, gaps: Gaps, payloads: Sequence[bytes], routes: Sequence[Route]) -> None:
+        sequences = [route.sequence for route in routes if route.sequence is not None]
+        if len(sequences) < len(routes):
+            has_one = [route.sequence is not None for route in routes]
+            payloads = list(compress(payloads, has_one))
+        gaps.feed(sequences, payloads)
+
+    def _spread_alike(
+        self, payloads: Sequence[bytes], routes: Sequence[Route], frames: bytes | None
+    ) -> bool:
         """All at once, if all go to the same cohorts as they are; whether they did."""
-        counts = Counter(routes)
         cohorts = routes[0].verbatim
-        if cohorts is None or any(
-            route.targets is None or route.verbatim != cohorts for route in counts
-        ):
+        if cohorts is None:
             return False
+        counts = Counter(routes) if len(routes) > 1 else {routes[0]: 1}
+        for route in counts:
+            if route.targets is None or route.verbatim != cohorts:
+                return False
         if cohorts:
-            items = encode_all(payloads[: len(routes)])
+            items = encode_all(payloads) if frames is None else [frames]
             for cohort in cohorts:
                 if not cohort.pending:
                     self._touched.append(cohort)
                 cohort.pending += items
+        are_fed = False
         for route, count in counts.items():
             route.messages += count
-        if any(route.feeds for route in counts):
-            for payload, route in zip(payloads, routes, strict=False):
+            are_fed |= bool(route.feeds)
+        if are_fed:
+            for payload, route in zip(payloads, routes, strict=True):
                 for feed in route.feeds:
                     feed(payload)
         return True
@@ -289,7 +319,7 @@ class Routing:
     def _spread_each(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
         """The loop runs once a message."""
         render, touched = self._render, self._touched
-        for payload, route in zip(payloads, routes, strict=False):
+        for payload, route in zip(payloads, routes, strict=True):
             targets = route.targets
             if targets is None:
                 targets = self._work_out(route, payload)
@@ -322,6 +352,9 @@ class Routing:
         touched, self._touched = self._touched, []
         for cohort in touched:
             items, cohort.pending = cohort.pending, []
+            if _are_encoded(items) and not cohort.conflates:
+                yield b"".join(items), list(cohort.members)
+                continue
             # Only clients that were sent equally many numbered messages get equal bytes.
             alike: dict[int, list[Member]] = {}
             members = self._ready(cohort, items) if cohort.conflates else cohort.members.values()

@@ -153,8 +153,8 @@ class Same(NamedTuple):
 Mark = Snapshot | Span | Same
 """How a message is recognised on another connection that carries the same stream."""
 
-Numbers = Callable[[bytes], tuple[int, int] | None]
-"""Gives the first and the last number of a message (see ``Span``); None where it has none."""
+Numbers = Callable[[Sequence[bytes]], Sequence[tuple[int, int] | None]]
+"""Gives the first and the last number of each message (see ``Span``); None where it has none."""
 
 
 class State(Protocol):
@@ -332,7 +332,13 @@ class Venue(Protocol):
         """Name a data message by its routing fields, fast; None where that is not certain.
 
         Two messages with the same key on connections of the same endpoint carry the same
-        streams. The hot path: called once a message, on bytes straight from the socket.
+        streams.
+        """
+
+    def keys(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
+        """The key of each, fast; where there is none, something that is nobody's key.
+
+        The hot path: called once a chunk, with messages straight from the socket.
         """
 
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
@@ -348,7 +354,10 @@ class Venue(Protocol):
         """
 
     def numbers(self, stream: str) -> Numbers | None:
-        """What reads the numbers of the stream's messages, fast, where they are gapless."""
+        """What reads the numbers of the stream's messages, fast, where they are gapless.
+
+        The same function for all streams whose messages it can read together.
+        """
 
     def sequence(self, payload: bytes) -> int | None:
         """The message's number in a count of all messages of its connection, if there is one."""

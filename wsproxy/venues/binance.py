@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
+from operator import itemgetter
 
 import msgspec
 
@@ -157,7 +159,9 @@ PROFILE = Profile(
 _SHUTDOWN = "!serverShutdown"
 
 # The envelope as Binance writes it. Anything else (spaces, another order) goes the slow way.
-_envelope = re.compile(rb'\{"stream":"([^"\\]+)","data":').match
+_STREAM, _DATA = b'{"stream":"', b',"data":'
+_envelope = re.compile(rb'(\{"stream":"([^"\\]+)"),"data":').match
+_first = itemgetter(0)
 
 
 # "All time and timestamp related fields are milliseconds by default", microseconds on request:
@@ -272,17 +276,18 @@ class Binance:
         return _request("UNSUBSCRIBE", streams, request_id)
 
     def key(self, payload: bytes) -> bytes | None:
-        """The stream's name as it stands in the envelope."""
+        """What stands before the data, ``{"stream":"btcusdt@trade"``."""
         envelope = _envelope(payload)
-        if envelope is None:
-            return None
-        name = envelope[1]
-        return None if name == b"!serverShutdown" else name
+        return None if envelope is None or envelope[2] == b"!serverShutdown" else envelope[1]
+
+    def keys(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
+        """What stands before the data, whatever that is."""
+        return list(map(_first, map(bytes.partition, payloads, repeat(_DATA))))
 
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """The stream of this name on this endpoint; none where the name is not UTF-8."""
         try:
-            return (_hub_name(key.decode(), endpoint),)
+            return (_hub_name(key[len(_STREAM) : -1].decode(), endpoint),)
         except UnicodeDecodeError:
             return ()
 

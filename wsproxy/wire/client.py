@@ -11,7 +11,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from wsproxy.model import TEXT
-from wsproxy.wire.frames import FINAL_CLOSE
+from wsproxy.wire.frames import FINAL_CLOSE, Split
 from wsproxy.wire.http import UPGRADE_REQUIRED, Answer, Exchange, Refusal, Request, upgrade_required
 from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, Lane, background
 from wsproxy.wire.outbox import Outbox
@@ -42,10 +42,11 @@ class ClientLane(Lane[trio.SocketStream]):
         self._accepted = trio.Event()
         self._arrived, self.inbox = trio.open_memory_channel[tuple[bytes, int]](_INBOX_MESSAGES)
 
-    async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
+    async def deliver(self, split: Split) -> None:
         """Hand on complete messages; drop them when nobody will take them any more."""
+        opcodes = split.opcodes
         with suppress(*LOST):
-            for index, payload in enumerate(payloads):
+            for index, payload in enumerate(split.payloads):
                 await self._arrived.send((payload, TEXT if opcodes is None else opcodes[index]))
 
     def finish(self) -> None:
@@ -96,6 +97,11 @@ class Client:
         self._websocket = websocket
         self._lane = lane
         self._outbox = lane.outbox
+        self.write_nowait = lane.outbox.write_nowait
+        """Write a run of whole frames of data, or queue what the kernel does not take.
+
+        Gives ``pending_bytes``. Never raises: where the connection has ended, ``receive`` says so.
+        """
 
     @property
     def is_mute(self) -> bool:
@@ -115,13 +121,6 @@ class Client:
     def pending_since_ns(self) -> int | None:
         """Monotonic time, ns, at which the oldest pending data was handed in; None if none is."""
         return self._outbox.pending_since_ns
-
-    def write_nowait(self, frames: bytes) -> None:
-        """Write a run of whole frames of data, or queue what the kernel does not take.
-
-        Never raises: where the connection has ended, ``receive`` says so.
-        """
-        self._outbox.write_nowait(frames)
 
     def hold_little(self) -> None:
         """Let the kernel take little more than it can send at once: the rest stays pending.

@@ -107,6 +107,8 @@ class Split(NamedTuple):
     """The complete control frames, byte for byte and in order."""
     violation: Violation | None
     """Set where the peer broke the protocol behind all of this."""
+    frames: bytes | None = None
+    """The payloads as ``encode_all`` would encode them, where they came so; else None."""
 
 
 class _Violated(Exception):
@@ -150,18 +152,23 @@ class Splitter:
             data = b"".join(self._held)
             self._held = []
             self._needed = 0
+        position = 0
+        if not self._opcode and not self._mask:
+            position = self._take_simple(data, position, payloads)
+            if position == len(data):
+                return Split(payloads, None, [], None, data)
+        simple, count = position, len(payloads)
         binary: list[int] = []
         controls: list[bytes] = []
         violation = None
-        position = 0
         try:
             while not self.finished:
-                if not self._opcode and not self._mask:
-                    position = self._take_simple(data, position, payloads)
                 following = self._take_any(data, position, payloads, binary, controls)
                 if following == position:
                     break
                 position = following
+                if not (self._opcode or self._mask or self.finished):
+                    position = self._take_simple(data, position, payloads)
         except _Violated as exc:
             violation = exc.violation
             self.finished = True
@@ -174,7 +181,8 @@ class Splitter:
             for index in binary:
                 marks[index] = BINARY
             opcodes = bytes(marks)
-        return Split(payloads, opcodes, controls, violation)
+        frames = data[:simple] if len(payloads) == count else None
+        return Split(payloads, opcodes, controls, violation, frames)
 
     def _take_simple(self, data: bytes, position: int, payloads: list[bytes]) -> int:
         """Take complete, final, unmasked text frames of less than 64 KiB; stop at anything else."""

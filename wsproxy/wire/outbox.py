@@ -51,19 +51,21 @@ class Outbox:
         """Monotonic time, ns, at which the oldest pending data was handed in; None if none is."""
         return next((run.since_ns for run in self._queue if run.out is None), None)
 
-    def write_nowait(self, frames: bytes) -> None:
+    def write_nowait(self, frames: bytes) -> int:
         """Write whole frames of data, or queue what the kernel does not take.
 
-        Ignored behind the last control frame and when the connection is gone.
+        Ignored behind the last control frame and when the connection is gone. Gives
+        ``pending_bytes``.
         """
         if self._sealed:
-            return
+            return self.pending_bytes
         taken = 0 if self._queue else self._write(frames)
         if taken < len(frames):
             self.pending_bytes += len(frames) - taken
             self._begun = self._begun or taken > 0
             rest = memoryview(frames)[taken:] if taken else frames
             self._append(len(self._queue), _Run(rest, time.monotonic_ns(), None))
+        return self.pending_bytes
 
     async def write_urgent(self, frame: bytes, *, last: bool = False) -> None:
         """Write a control frame at the next boundary between runs; return when it is out.

@@ -18,14 +18,17 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from wsproxy.errors import ConnectionEnded, HandshakeRefused
 from wsproxy.model import BINARY, TEXT
+from wsproxy.wire.frames import Split
 from wsproxy.wire.lane import GOODBYE_SECONDS, LOST, RECEIVE_BYTES, Lane, background
 
-OnMessages = Callable[[list[bytes], bytes | None], None]
-"""Called with the payloads and opcodes (None where all are text) of each chunk."""
+OnMessages = Callable[[Split], None]
+"""Called with what each chunk held, if that is a message at least."""
 
 OnFrameSent = Callable[[bool], None]
 """Called for each frame that went out, with whether it was a control frame."""
 
+_FEW = 16
+"""Messages; for so few, a clock that costs no system call will do."""
 _BRIEF_NS = 1_000_000
 _TURNS = 6
 """Behind a chunk that took longer than that: a handshake needs a dozen turns, an answer four."""
@@ -58,11 +61,12 @@ class UpstreamLane(Lane[trio.abc.Stream]):
         self.answered = False
         self.opened = trio.Event()
 
-    async def deliver(self, payloads: list[bytes], opcodes: bytes | None) -> None:
+    async def deliver(self, split: Split) -> None:
         """Hand on complete messages; where that takes long, others have several turns behind it."""
-        began_ns = time.thread_time_ns()
-        self._on_messages(payloads, opcodes)
-        took_ns = time.thread_time_ns() - began_ns
+        clock = time.monotonic_ns if len(split.payloads) < _FEW else time.thread_time_ns
+        began_ns = clock()
+        self._on_messages(split)
+        took_ns = clock() - began_ns
         self._receive_bytes = fitting(self._receive_bytes, took_ns)
         if took_ns > _BRIEF_NS:
             for _ in range(_TURNS):

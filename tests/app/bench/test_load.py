@@ -20,8 +20,8 @@ def test_messages_are_of_binance_and_of_one_length() -> None:
     assert {len(frame) for frame in made} == {FRAME_BYTES}
     payloads = Splitter(MESSAGE_BYTES).feed(b"".join(made)).payloads
     assert len(set(payloads)) == count
-    keys = [Binance().key(payload) for payload in payloads]
-    assert keys == [stream.encode() for stream in STREAMS] * 3
+    keys = Binance().keys(payloads)
+    assert [Binance().streams(key, "/") for key in keys] == [(stream,) for stream in STREAMS] * 3
     for payload in payloads:
         assert len(payload) == MESSAGE_BYTES
         assert json.loads(payload)["data"].keys() == {"lastUpdateId", "bids", "asks"}
