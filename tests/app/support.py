@@ -49,6 +49,10 @@ class FakeClient(Client):
         return [payload.decode() for payload in messages(self.frames)]
 
     @property
+    def handed_bytes(self) -> int:
+        return len(self.frames)
+
+    @property
     def pending_bytes(self) -> int:
         return self._pending
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from fcntl import F_DUPFD, fcntl
 
 import pytest
 import trio
@@ -132,6 +134,18 @@ async def test_a_dead_connection_frees_everybody_who_waits() -> None:
         assert outbox.pending_bytes == 0
         with pytest.raises(trio.BrokenResourceError):
             await outbox.write_urgent(b"[2]")
+
+
+async def test_nothing_is_written_to_who_has_the_number_of_its_socket_next() -> None:
+    async with outbox_and_peer() as (outbox, ours, _):
+        number = ours.socket.fileno()
+    readable, writable = os.pipe()
+    assert fcntl(writable, F_DUPFD, number) == number
+    outbox.write_nowait(b"not for you")
+    for end in (writable, number):
+        os.close(end)
+    assert os.read(readable, 100) == b""
+    os.close(readable)
 
 
 async def test_a_socket_closed_on_our_side_frees_everybody_too() -> None:

@@ -52,9 +52,12 @@ class Port:
         self.number = number
         self.client = client
         self.name = name
-        self.bytes = 0
         self.tally = tally
         """Of every data frame that was sent, in order."""
+        self.write: Callable[[bytes], int] = client.write_nowait
+        """Sends encoded frames; gives how many bytes the kernel has not taken yet."""
+        if tally is not None:
+            self.write = self._write_tallied
         self.close: tuple[int, str] | None = None
         """Code and reason, once the hub wants it closed."""
         self.dedicated: Dedicate | None = None
@@ -68,6 +71,11 @@ class Port:
         return None if self.tally is None else self.tally.of(self.number, self.name)
 
     @property
+    def sent_bytes(self) -> int:
+        """How much it was sent."""
+        return self.client.handed_bytes
+
+    @property
     def lag_bytes(self) -> int:
         """How much waits for the client."""
         return self.client.pending_bytes
@@ -77,9 +85,7 @@ class Port:
         """How many messages it was spared, because newer ones replaced them."""
         return 0
 
-    def write(self, frames: bytes) -> int:
-        """Send encoded frames; gives how many bytes the kernel has not taken yet."""
-        self.bytes += len(frames)
+    def _write_tallied(self, frames: bytes) -> int:
         if self.tally is not None:
             self.tally.add(frames)
         return self.client.write_nowait(frames)
@@ -98,6 +104,8 @@ class ConflatingPort(Port):
         super().__init__(number, client, name, tally)
         self._hub = hub
         self._behind = trio.Event()
+        self._write = self.write
+        self.write = self._write_and_see
 
     @property
     def lag_bytes(self) -> int:
@@ -111,9 +119,8 @@ class ConflatingPort(Port):
         backlog = self._hub.backlog(self.number)
         return 0 if backlog is None else backlog.replaced
 
-    def write(self, frames: bytes) -> int:
-        """Send encoded frames; gives how many bytes the kernel has not taken yet."""
-        pending_bytes = super().write(frames)
+    def _write_and_see(self, frames: bytes) -> int:
+        pending_bytes = self._write(frames)
         if pending_bytes:
             self._hub.fell_behind(self.number)
             self._behind.set()

@@ -79,7 +79,9 @@ class Patience:
 
     async def meet(self) -> None:
         """Until everybody has handled what it was sent, and we what it said to that."""
-        while behind := [p for p in self._engine.ports.values() if self._met.get(p) != p.bytes]:
+        while behind := [
+            p for p in self._engine.ports.values() if self._met.get(p) != p.sent_bytes
+        ]:
             await self._for_all(behind, self._meet)
             # Whoever listens has been woken by now, and takes one message at a time.
             heard = False
@@ -89,7 +91,7 @@ class Patience:
             await trio.lowlevel.checkpoint()
 
     async def _meet(self, port: Port) -> None:
-        self._met[port] = port.bytes
+        self._met[port] = port.sent_bytes
         await self.drain(port)
         with trio.move_on_after(self._stall_seconds) as waiting:
             async with trio.open_nursery() as nursery:

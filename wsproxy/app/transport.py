@@ -89,7 +89,9 @@ class Transport:
             paused=player.clock.paused,
             messages=player.messages,
             clients=[
-                ClientStatus(n, port.name, held.get(n, 0), port.bytes, port.client.pending_bytes)
+                ClientStatus(
+                    n, port.name, held.get(n, 0), port.sent_bytes, port.client.pending_bytes
+                )
                 for n, port in self._replay.engine.ports.items()
             ],
         )

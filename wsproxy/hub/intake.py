@@ -203,6 +203,7 @@ class Intake:
             route = Route(carried, streams)
             self._routing.remember(self._shared, (carried, streams), route)
         self._routing.spread([payload], [route])
+        self._routing.look()
         self.messages += 1
 
     def _came(self, link: Link, streams: Iterable[str]) -> None:

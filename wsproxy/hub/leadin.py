@@ -140,6 +140,7 @@ class LeadIn:
             routes.append(route)
         self._passed_ns.update(dict.fromkeys(routes, at_ns))
         self._routing.spread(batch.payloads, routes)
+        self._routing.look()
         intake.messages += len(routes)
         intake.gaps.pass_over()
 

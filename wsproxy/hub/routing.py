@@ -140,6 +140,7 @@ class Routing:
         self._cohorts_of: dict[str, dict[Cohort, None]] = {}
         self._routes_of: dict[str, dict[Route, None]] = {}
         self._touched: list[Cohort] = []
+        self._unseen: list[tuple[Sequence[bytes], Sequence[Route]]] = []
 
     # --- clients ---
 
@@ -279,15 +280,20 @@ class Routing:
         payloads = payloads[: len(routes)]
         if not self._spread_alike(payloads, routes, frames):
             self._spread_each(payloads, routes)
-        if self.gaps is not None:
-            self._watch(self.gaps, payloads, routes)
+        self._unseen.append((payloads, routes))
 
-    def _watch(self, gaps: Gaps, payloads: Sequence[bytes], routes: Sequence[Route]) -> None:
-        sequences = [route.sequence for route in routes if route.sequence is not None]
-        if len(sequences) < len(routes):
-            has_one = [route.sequence is not None for route in routes]
-            payloads = list(compress(payloads, has_one))
-        gaps.feed(sequences, payloads)
+    def look(self) -> None:
+        """Look for gaps in what was spread; ``deliveries`` does, once clients have it."""
+        unseen, self._unseen = self._unseen, []
+        if self.gaps is None:
+            return
+        for payloads, routes in unseen:
+            sequences = [route.sequence for route in routes if route.sequence is not None]
+            if len(sequences) == len(routes):
+                self.gaps.feed(sequences, payloads)
+            else:
+                has_one = [route.sequence is not None for route in routes]
+                self.gaps.feed(sequences, list(compress(payloads, has_one)))
 
     def _spread_alike(
         self, payloads: Sequence[bytes], routes: Sequence[Route], frames: bytes | None
@@ -348,7 +354,10 @@ class Routing:
         return Content(*replaced) if len(streams) == len(replaced) == 1 else Content(None, replaced)
 
     def deliveries(self) -> Iterator[tuple[bytes, Iterable[int]]]:
-        """Encoded frames and the clients to write them to, for all that was spread since."""
+        """Encoded frames and the clients to write them to, for all that was spread since.
+
+        Take them all: only then gaps are looked for.
+        """
         touched, self._touched = self._touched, []
         for cohort in touched:
             items, cohort.pending = cohort.pending, []
@@ -366,6 +375,7 @@ class Routing:
                 for member in equals:
                     member.sent = first.sent
                 yield frames, [member.client for member in equals]
+        self.look()
 
     # --- clients that conflate ---
 

@@ -113,6 +113,11 @@ class Client:
         self._lane.is_mute = is_mute
 
     @property
+    def handed_bytes(self) -> int:
+        """How many bytes of data it was sent, pending or not."""
+        return self._outbox.handed_bytes
+
+    @property
     def pending_bytes(self) -> int:
         """How many bytes of data the kernel has not taken yet."""
         return self._outbox.pending_bytes

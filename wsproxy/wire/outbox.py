@@ -31,11 +31,13 @@ class _Run:
 class Outbox:
     """Write to a connected socket; ``run`` must run as long as it is used.
 
-    ``pending_bytes`` is how much data has been handed in and not been taken by the kernel.
+    ``handed_bytes`` is how much data has been handed in, ``pending_bytes`` how much of that has not
+    been taken by the kernel.
     """
 
     def __init__(self, socket: SocketType) -> None:
         self._socket = socket
+        self._fd = socket.fileno()
         # In this order: what has begun (if `_begun`), control frames, data.
         self._queue: deque[_Run] = deque()
         self._begun = False
@@ -44,6 +46,7 @@ class Outbox:
         self._work = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
+        self.handed_bytes = 0
         self.pending_bytes = 0
 
     @property
@@ -57,6 +60,7 @@ class Outbox:
         Ignored behind the last control frame and when the connection is gone. Gives
         ``pending_bytes``.
         """
+        self.handed_bytes += len(frames)
         if self._sealed:
             return self.pending_bytes
         taken = 0 if self._queue else self._write(frames)
@@ -93,15 +97,18 @@ class Outbox:
 
     async def run(self) -> None:
         """Write what the kernel did not take at once, until the connection is gone."""
-        while not self._dead:
-            await self._work.wait()
-            self._work = trio.Event()
-            while self._queue:
-                try:
-                    await self._socket.wait_writable()
-                except trio.ClosedResourceError:
-                    self.abandon()
-                self._flush()
+        try:
+            while not self._dead:
+                await self._work.wait()
+                self._work = trio.Event()
+                while self._queue:
+                    try:
+                        await self._socket.wait_writable()
+                    except trio.ClosedResourceError:
+                        self.abandon()
+                    self._flush()
+        finally:
+            self.abandon()  # the number of a socket that is closed next may become another's
 
     def abandon(self) -> None:
         """Drop everything: the connection is gone."""
@@ -151,7 +158,7 @@ class Outbox:
     def _write(self, data: bytes | memoryview) -> int:
         """Give how much the kernel took; a dead connection takes everything."""
         try:
-            return os.write(self._socket.fileno(), data)
+            return os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError:  # the reader notices too, and ends the connection
