@@ -24,7 +24,8 @@ import wsproxy
 from tests.bench.load import chunks
 from tests.bench.tables import Rows, machine, markdown, plain, put
 from tests.kit.make_demo_recording import CONNECTIONS, batches
-from wsproxy.hub.routing import Member, Route, Routing
+from wsproxy.hub.cohort import Member
+from wsproxy.hub.routing import Route, Routing
 from wsproxy.model import Kind
 from wsproxy.recording.writer import Writer
 from wsproxy.venues.base import Venue

@@ -207,8 +207,10 @@ class FakeVenue:
                 return Numbered(b"", b" " + payload)
         return payload
 
-    def is_verbatim(self, view: str) -> bool:
-        return view not in ("round", "numbered")
+    def render_all(self, payloads: Sequence[bytes], view: str) -> Sequence[Body]:
+        if view not in ("round", "numbered"):
+            return payloads
+        return [self.render(payload, view, None) for payload in payloads]
 
     def state(self, stream: str) -> FakeState | None:
         return FakeState() if self.resnapshots(stream) else None

@@ -44,7 +44,9 @@ def test_keys_and_views(payload: bytes, stream: str | None, raw: bytes) -> None:
         assert BINANCE.streams(key, "/stream") == (stream,)
         assert BINANCE.keys([payload, payload]) == [key, key]
     assert BINANCE.render(payload, "raw", None) == raw
+    assert BINANCE.render_all([payload, TRADE], "raw") == [raw, b'{"e":"trade","p":"1.50"}']
     assert BINANCE.render(payload, "combined", None) is payload
+    assert BINANCE.render_all(both := [payload, TRADE], "combined") is both
 
 
 @pytest.mark.parametrize(
@@ -172,12 +174,14 @@ def test_the_quick_way_agrees_with_the_slow_one(payload: bytes) -> None:
     assert isinstance(raw, bytes)
     assert json.loads(raw) == message["data"]
     assert raw in payload
+    assert BINANCE.render_all([payload], "raw") == [raw]
 
 
 @given(st.binary())
 def test_arbitrary_bytes_raise_nothing(payload: bytes) -> None:
     assert isinstance(BINANCE.read(payload, "/stream"), Unknown | Denied | Data)
     assert BINANCE.render(payload, "raw", None) == payload
+    assert BINANCE.render_all([payload], "raw") == [payload]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from wsproxy.hub.cohort import Member
 from wsproxy.hub.limits import Window
-from wsproxy.hub.routing import Member
 from wsproxy.venues.base import Request, Session
 from wsproxy.venues.profile import Rate
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wsproxy.hub.client import Client, Said
+from wsproxy.hub.cohort import framed
 from wsproxy.hub.dedicated import Dedicated
 from wsproxy.hub.events import ClientJoined, CloseClient, Command, SendClient, Warn
-from wsproxy.hub.routing import Routing, framed
+from wsproxy.hub.routing import Routing
 from wsproxy.hub.supply import Catalogue, Refusal, Supply
 from wsproxy.model import Instant
 from wsproxy.venues.base import Body, Request, Venue

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import compress
-from typing import TypeGuard, TypeVar
+from itertools import chain, compress
+from typing import TypeVar
 
-from wsproxy.hub.backlog import Backlog, Content, Item
+from wsproxy.hub.backlog import Content, Item
+from wsproxy.hub.cohort import Cohort, Member, are_bytes, encoded, framed
 from wsproxy.hub.gaps import Gaps, Sequenced
-from wsproxy.venues.base import Body, Numbered, State, Venue
-from wsproxy.wire.frames import encode, encode_all, header
+from wsproxy.venues.base import Body, State, Venue
+from wsproxy.wire.frames import encode
 
 _MOST_ROUTES = 100_000
 """Where messages carry many streams, the combinations are without end: start again then."""
@@ -29,62 +30,6 @@ Feed = Callable[[bytes], None]
 """Takes in each message of a stream."""
 
 K = TypeVar("K", bound=Hashable)
-
-
-def framed(body: Body) -> Item:
-    """Encode what is the same for every client."""
-    return body if isinstance(body, Numbered) else encode(body)
-
-
-def _are_encoded(items: Sequence[Item]) -> TypeGuard[Sequence[bytes]]:
-    return Numbered not in set(map(type, items))
-
-
-class Member:
-    """A client as routing sees it: its number, and how many numbered messages it was sent."""
-
-    __slots__ = ("backlog", "client", "cohort", "sent")
-
-    def __init__(self, client: int, *, conflates: bool = False) -> None:
-        self.client = client
-        self.backlog = Backlog() if conflates else None
-        """What it gets before anything else; None if it wants every message."""
-        self.cohort: Cohort | None = None
-        self.sent = 0
-
-    def frames(self, items: Sequence[Item]) -> bytes:
-        """Join what is sent to this client next, with its own numbers."""
-        if self.backlog is not None:
-            items = [*self.backlog.take(), *items]
-        if _are_encoded(items):
-            return b"".join(items)
-        parts: list[bytes] = []
-        sent = self.sent
-        for item in items:
-            if isinstance(item, Numbered):
-                head, tail = item
-                number = b"%d" % sent
-                sent += 1
-                parts += (header(len(head) + len(number) + len(tail)), head, number, tail)
-            else:
-                parts.append(item)
-        self.sent = sent
-        return b"".join(parts)
-
-
-class Cohort:
-    """Clients with the same view and the same streams, and what is to be sent to them next."""
-
-    __slots__ = ("conflates", "contents", "members", "pending", "streams", "view")
-
-    def __init__(self, view: str, streams: frozenset[str], conflates: bool) -> None:
-        self.view = view
-        self.streams = streams
-        self.conflates = conflates
-        self.members: dict[int, Member] = {}
-        self.pending: list[Item] = []
-        self.contents: list[Content] = []
-        """Of what is pending, where the members conflate."""
 
 
 class Target:
@@ -105,7 +50,7 @@ class Route:
     ``carried`` are all streams of such a message, ``streams`` those that are delivered from here.
     """
 
-    __slots__ = ("carried", "feeds", "messages", "sequence", "streams", "targets", "verbatim")
+    __slots__ = ("carried", "cohorts", "feeds", "messages", "sequence", "streams", "targets")
 
     def __init__(self, carried: tuple[str, ...], streams: tuple[str, ...]) -> None:
         self.carried = frozenset(carried)
@@ -117,8 +62,8 @@ class Route:
         """That of its stream, if it has one."""
         self.targets: list[Target] | None = None
         """None when it (and all else) has to be worked out."""
-        self.verbatim: list[Cohort] | None = None
-        """The cohorts, if all of them get the messages themselves; else None."""
+        self.cohorts: dict[str, list[Cohort]] | None = None
+        """By view, if none of them wants a part of the messages only; else None."""
 
 
 class Routing:
@@ -132,7 +77,7 @@ class Routing:
         self.conflated = 0
         """How many messages they were spared, each in one client."""
         self._render = venue.render
-        self._is_verbatim = venue.is_verbatim
+        self._render_all = venue.render_all
         self._new_state = venue.state
         self._is_replaced = re.compile(venue.profile.replaced or r"(?!)").fullmatch
         self._states: dict[str, State | None] = {}
@@ -205,7 +150,7 @@ class Routing:
                     del self._routes_of[stream]
         routes.clear()
 
-    def _work_out(self, route: Route, payload: bytes) -> list[Target]:
+    def _work_out(self, route: Route, payload: bytes) -> None:
         states = [self._state(stream) for stream in route.streams]
         is_alone = len(route.carried) == 1
         route.feeds = [s.feed_alone if is_alone else s.feed for s in states if s is not None]
@@ -231,9 +176,9 @@ class Routing:
             for target in of_view.values()
         ]
         route.targets = list(targets.values())
-        as_it_is = [t.wanted is None and self._is_verbatim(t.view) for t in route.targets]
-        route.verbatim = [c for t in route.targets for c in t.cohorts] if all(as_it_is) else None
-        return route.targets
+        route.cohorts = {t.view: t.cohorts for t in route.targets if t.wanted is None}
+        if len(route.cohorts) < len(route.targets):
+            route.cohorts = None
 
     # --- what a late joiner is told ---
 
@@ -278,8 +223,24 @@ class Routing:
         if not routes:
             return
         payloads = payloads[: len(routes)]
-        if not self._spread_alike(payloads, routes, frames):
+        counts = Counter(routes) if len(routes) > 1 else {routes[0]: 1}
+        are_fed, are_whole = False, True
+        for route, count in counts.items():
+            if route.targets is None:
+                self._work_out(route, payloads[routes.index(route)])
+            route.messages += count
+            are_fed |= bool(route.feeds)
+            are_whole &= route.cohorts is not None
+        if are_whole:
+            for view in dict.fromkeys(view for route in counts for view in route.cohorts or ()):
+                cohorts = {route: (route.cohorts or {}).get(view, []) for route in counts}
+                self._spread_view(view, payloads, routes, cohorts, frames)
+        else:
             self._spread_each(payloads, routes)
+        if are_fed:
+            for payload, route in zip(payloads, routes, strict=True):
+                for feed in route.feeds:
+                    feed(payload)
         self._unseen.append((payloads, routes))
 
     def look(self) -> None:
@@ -295,44 +256,37 @@ class Routing:
                 has_one = [route.sequence is not None for route in routes]
                 self.gaps.feed(sequences, list(compress(payloads, has_one)))
 
-    def _spread_alike(
-        self, payloads: Sequence[bytes], routes: Sequence[Route], frames: bytes | None
-    ) -> bool:
-        """All at once, if all go to the same cohorts as they are; whether they did."""
-        cohorts = routes[0].verbatim
-        if cohorts is None:
-            return False
-        counts = Counter(routes) if len(routes) > 1 else {routes[0]: 1}
-        for route in counts:
-            if route.targets is None or route.verbatim != cohorts:
-                return False
-        if cohorts:
-            items = encode_all(payloads) if frames is None else [frames]
-            for cohort in cohorts:
-                if not cohort.pending:
-                    self._touched.append(cohort)
+    def _spread_view(
+        self,
+        view: str,
+        payloads: Sequence[bytes],
+        routes: Sequence[Route],
+        cohorts: Mapping[Route, list[Cohort]],
+        frames: bytes | None,
+    ) -> None:
+        """All at once, to the cohorts of a view, who want whole messages."""
+        for cohort in dict.fromkeys(chain.from_iterable(cohorts.values())):
+            if not cohort.pending:
+                self._touched.append(cohort)
+        first = cohorts[routes[0]]
+        if all(others == first for others in cohorts.values()):
+            bodies = self._render_all(payloads, view)
+            items = [frames] if frames is not None and bodies is payloads else encoded(bodies)
+            for cohort in first:
                 cohort.pending += items
-        are_fed = False
-        for route, count in counts.items():
-            route.messages += count
-            are_fed |= bool(route.feeds)
-        if are_fed:
-            for payload, route in zip(payloads, routes, strict=True):
-                for feed in route.feeds:
-                    feed(payload)
-        return True
+            return
+        served = [cohorts[route] for route in routes]
+        if not all(served):
+            payloads, served = list(compress(payloads, served)), list(filter(None, served))
+        for item, those in zip(encoded(self._render_all(payloads, view)), served, strict=True):
+            for cohort in those:
+                cohort.pending.append(item)
 
     def _spread_each(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
-        """The loop runs once a message."""
+        """Where somebody wants a part of a message: the loop runs once a message."""
         render, touched = self._render, self._touched
         for payload, route in zip(payloads, routes, strict=True):
-            targets = route.targets
-            if targets is None:
-                targets = self._work_out(route, payload)
-            route.messages += 1
-            for feed in route.feeds:
-                feed(payload)
-            for target in targets:
+            for target in route.targets or ():
                 body = render(payload, target.view, target.wanted)
                 item = encode(body) if type(body) is bytes else body
                 for cohort in target.cohorts:
@@ -361,7 +315,7 @@ class Routing:
         touched, self._touched = self._touched, []
         for cohort in touched:
             items, cohort.pending = cohort.pending, []
-            if _are_encoded(items) and not cohort.conflates:
+            if are_bytes(items) and not cohort.conflates:
                 yield b"".join(items), list(cohort.members)
                 continue
             # Only clients that were sent equally many numbered messages get equal bytes.

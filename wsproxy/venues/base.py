@@ -290,6 +290,12 @@ class Venue(Protocol):
         is.
         """
 
+    def render_all(self, payloads: Sequence[bytes], view: str) -> Sequence[Body]:
+        """The same for many, fast, for clients that want every stream of each.
+
+        Gives ``payloads`` itself where the view sees all messages as they came.
+        """
+
     def state(self, stream: str) -> State | None:
         """A fresh late-join state, or None where the venue tells a late joiner nothing."""
 
@@ -343,9 +349,6 @@ class Venue(Protocol):
 
     def streams(self, key: bytes, endpoint: str) -> tuple[str, ...]:
         """The streams that messages with this key carry on a connection of this endpoint."""
-
-    def is_verbatim(self, view: str) -> bool:
-        """Whether ``render`` gives this view the message itself, if it wants all its streams."""
 
     def mark(self, payload: bytes, stream: str) -> Mark:
         """Recognise a message of this stream on any connection of its endpoint.

@@ -161,6 +161,8 @@ _SHUTDOWN = "!serverShutdown"
 # The envelope as Binance writes it. Anything else (spaces, another order) goes the slow way.
 _STREAM, _DATA = b'{"stream":"', b',"data":'
 _envelope = re.compile(rb'(\{"stream":"([^"\\]+)"),"data":').match
+_head = re.compile(rb'\{"stream":"[^"\\]+"').fullmatch
+_ENDS = (b"}}", b"]}")
 _first = itemgetter(0)
 
 
@@ -206,10 +208,10 @@ class Binance:
 
     def render(self, payload: bytes, view: str, wanted: frozenset[str] | None) -> Body:
         """The message itself for a combined view, its payload for a raw one."""
-        if self.is_verbatim(view):
+        if view == "combined":
             return payload
         envelope = _envelope(payload)
-        if envelope is not None and payload[-2:] in (b"}}", b"]}"):
+        if envelope is not None and payload[-2:] in _ENDS:
             return payload[envelope.end() : -1]
         try:
             data = _decode(payload).data
@@ -217,9 +219,16 @@ class Binance:
             return payload
         return payload if data is msgspec.UNSET else bytes(data)
 
-    def is_verbatim(self, view: str) -> bool:
-        """True for combined connections."""
-        return view == "combined"
+    def render_all(self, payloads: Sequence[bytes], view: str) -> Sequence[Body]:
+        """The messages themselves for a combined view, their payloads for a raw one."""
+        if view == "combined":
+            return payloads
+        parts = list(map(bytes.partition, payloads, repeat(_DATA)))
+        usual = set(filter(_head, set(map(_first, parts))))
+        return [
+            data[:-1] if data[-2:] in _ENDS and head in usual else self.render(payload, view, None)
+            for payload, (head, _, data) in zip(payloads, parts, strict=True)
+        ]
 
     def state(self, stream: str) -> State | None:
         """None: no Binance stream tells a late joiner anything."""

@@ -140,9 +140,9 @@ class Coinbase:
                 return payload
         return frames.numbered(payload)
 
-    def is_verbatim(self, view: str) -> bool:
-        """False: each client's messages are numbered for it."""
-        return False
+    def render_all(self, payloads: Sequence[bytes], view: str) -> Sequence[Body]:
+        """The frames, to be numbered for each client."""
+        return list(map(frames.numbered, payloads))
 
     def state(self, stream: str) -> State | None:
         """The book, the last trades, candles, ticker or status; None for heartbeats."""
