@@ -50,6 +50,9 @@ _PATTERN = 8_000
 _CHUNKS = 8
 _SPAN = 10
 """Updates in a message."""
+_NUMBERS = (b'"U":', b',"u":')
+_DIGITS = 11
+"""Of the number of an update."""
 _LEVEL = 32
 """Characters of a price level with its brackets, ``["123456.78000000","0.12345000"]``."""
 _SHORTEST = 18
@@ -109,6 +112,16 @@ def _messages(streams: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
 def pattern(streams: int, sizes: str) -> list[bytes]:
     """Messages; sent again and again, they are of a venue that counts anew."""
     return list(islice(_messages(names(streams), SIZES[sizes]), max(_PATTERN, streams)))
+
+
+def onward(frames: Sequence[bytes], streams: int, at: int) -> bytes:
+    """The frame at any place behind the beginning of a pattern, where the venue counts on."""
+    again, place = divmod(at, len(frames))
+    frame = frames[place]
+    begin = frame.index(_NUMBERS[0]) + len(_NUMBERS[0])
+    first = int(frame[begin : begin + _DIGITS]) + again * (len(frames) // streams) * _SPAN
+    end = begin + 2 * _DIGITS + len(_NUMBERS[1])
+    return b"%b%d%b%d%b" % (frame[:begin], first, _NUMBERS[1], first + _SPAN - 1, frame[end:])
 
 
 def frame(payload: bytes) -> bytes:

@@ -26,7 +26,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from tests.bench.load import PIECE, STALL_SECONDS, frame, names, pattern
+from tests.bench.load import PIECE, STALL_SECONDS, frame, names, onward, pattern
 
 _LARGE = 4 * PIECE
 """Messages of a write, where there are enough."""
@@ -41,6 +41,7 @@ def main() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
     peers: list[Peer] = []
+    sent = 0
     with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as ready:
         print(listener.getsockname()[1], flush=True)
         ready.register(listener, selectors.EVENT_READ)
@@ -56,7 +57,8 @@ def main() -> None:
                         ready.unregister(key.fileobj)
                         peers.remove(key.data)
                 elif line := sys.stdin.readline():
-                    send(peers, frames, int(streams), line.split())
+                    send(peers, frames, int(streams), line.split(), sent)
+                    sent += -(-int(line.split()[1]) // len(frames))
                 else:
                     return
 
@@ -92,10 +94,15 @@ class Peer:
         return bool(data)
 
 
-def send(peers: Sequence[Peer], frames: list[bytes], streams: int, words: Sequence[str]) -> None:
-    """Do what a line on stdin says."""
+def send(
+    peers: Sequence[Peer], frames: list[bytes], streams: int, words: Sequence[str], sent: int = 0
+) -> None:
+    """Do what a line on stdin says; so many patterns were sent before, perhaps not all of each."""
     messages = int(words[1])
     if words[0] == "flood":
+        if len(peers) > 1:  # a relay may move a stream, and tells its messages by their numbers
+            begin = sent * len(frames)
+            frames = [onward(frames, streams, at) for at in range(begin, begin + messages)]
         writes = list(_writes(peers, frames, streams, messages))
         begin_ns = time.monotonic_ns()
         for connection, data in writes:
