@@ -83,8 +83,11 @@ def test_all_streams_from_the_beginning(recording: Recording, tmp_path: Path) ->
     assert read(tmp_path / "out") == list(recording.messages(None, None, "+3s", None))
 
 
-def test_it_begins_with_what_is_known_at_its_start(recording: Recording, tmp_path: Path) -> None:
-    written = cut(recording, tmp_path / "out", start="+2.5s")
+@pytest.mark.parametrize("start", ["+2.5s", "-2.5s"])
+def test_it_begins_with_what_is_known_at_its_start(
+    recording: Recording, tmp_path: Path, start: str
+) -> None:
+    written = cut(recording, tmp_path / "out", start=start)
     records = read(tmp_path / "out")
     opening = [one for one in records if one.time == WALL + 5 * SECOND // 2]
     assert told(opening) == [

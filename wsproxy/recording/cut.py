@@ -10,7 +10,7 @@ from wsproxy.model import ConnectionInfo, Instant, Kind, Message, StreamKey
 from wsproxy.recording.events import acknowledged
 from wsproxy.recording.reader import Recording
 from wsproxy.recording.rewrite import Progress, Written, made, rewrite
-from wsproxy.recording.times import Moment, moment
+from wsproxy.recording.times import Moment
 
 _OF_STREAMS = frozenset({Kind.MESSAGE, Kind.REQUEST, Kind.KEYFRAME, Kind.ATTACHMENT})
 _STANDING = (Kind.ACKNOWLEDGED, Kind.REFUSED, Kind.UNSUBSCRIBED, Kind.CLOSED, Kind.ATTACHMENT)
@@ -46,7 +46,7 @@ def cut(
     first = next(records, None)
     known: Iterator[Message] = iter(())
     if first is not None and start is not None:
-        start_ns = moment(start, recording.info.first or 0)
+        start_ns = recording.moment(start)
         at = Instant(start_ns, first.mono - (first.time - start_ns))
         known = opening(recording, at, wanted, books)
     return rewrite(

@@ -231,7 +231,7 @@ class Recording:
         """
         if self._states is None:
             raise RecordingError(f"open {self.path} with wsproxy.open: it knows the venues' states")
-        before = self._moment(time)
+        before = self.moment(time)
         wanted = self.resolve(streams) if streams is not None else frozenset(self.streams)
         known: dict[StreamKey, bytes] = {}
         for source in self._by_time:
@@ -254,8 +254,8 @@ class Recording:
         return Selection(
             kinds=None if kinds is None else frozenset(kinds),
             streams=None if streams is None else self.resolve(streams),
-            start=None if start is None else self._moment(start),
-            end=None if end is None else self._moment(end),
+            start=None if start is None else self.moment(start),
+            end=None if end is None else self.moment(end),
         )
 
     def _merged(
@@ -304,7 +304,11 @@ class Recording:
             end = max(end, last)
         return groups
 
-    def _moment(self, value: Moment) -> int:
+    def moment(self, value: Moment) -> int:
+        """A point in time, counted from the first or last message if it says so: ns since 1970.
+
+        Raises ConfigError if it is none.
+        """
         is_absolute = isinstance(value, int | datetime)
         first = None if is_absolute else reduce(earlier, [s.summary.first for s in self._sources])
         is_back = isinstance(value, str) and value.lstrip().startswith("-")

@@ -45,8 +45,8 @@ def moment(value: Moment, first_ns: int, last_ns: int | None = None) -> int:
 
 
 _HELP = (
-    "write 2024-08-09T12:00:00Z, an offset from the start such as +1.5s or +2m, "
-    "or nanoseconds since 1970"
+    "write 2024-08-09T12:00:00Z, an offset from the start such as +1.5s or from the end such as "
+    "-2m, or nanoseconds since 1970"
 )
 
 
