@@ -59,16 +59,21 @@ def splitting(rounds: int) -> Rows:
 
 
 def spreading(rounds: int, times: int) -> Rows:
-    """Messages/s from a venue's messages to what is written to its clients, who want them all."""
+    """Messages/s from a venue's messages to what is written to its clients.
+
+    They want them all; or, where they differ, a stream each.
+    """
     rows = []
     for name, path in (("binance", "/stream"), ("coinbase", "/")):
         held = [batch for batch in batches() if batch.kind is Kind.MESSAGE and all(batch.streams)]
         mine = [batch for batch in held if batch.connection == CONNECTIONS[name].number] * times
         payloads = [payload for batch in mine for payload in batch.payloads]
         names = [streams for batch in mine for streams in batch.streams]
-        for clients in (1, 50):
-            spread = _spreading(venue(name), path, clients, payloads, names)
-            what = f"spreading {name} to {clients}"
+        streams = tuple(dict.fromkeys(chain.from_iterable(names)))
+        apart = [(streams[number % len(streams)],) for number in range(50)]
+        for whom, wanted in (("1", [streams]), ("50", [streams] * 50), ("50 that differ", apart)):
+            spread = _spreading(venue(name), path, wanted, payloads, names)
+            what = f"spreading {name} to {whom}"
             rows.append(_rate(what, len(payloads), _seconds(spread, rounds)))
     return rows
 
@@ -76,14 +81,14 @@ def spreading(rounds: int, times: int) -> Rows:
 def _spreading(
     venue: Venue,
     path: str,
-    clients: int,
+    wanted: Sequence[tuple[str, ...]],
     payloads: Sequence[bytes],
     names: Sequence[tuple[str, ...]],
 ) -> Callable[[], object]:
     routing = Routing(venue)
-    view, streams = venue.session(path, "").view, frozenset(chain.from_iterable(names))
-    for number in range(clients):
-        routing.place(Member(number), view, streams)
+    view = venue.session(path, "").view
+    for number, streams in enumerate(wanted):
+        routing.place(Member(number), view, frozenset(streams))
     known: dict[tuple[str, ...], Route] = {}
     for carried in dict.fromkeys(names):
         routing.remember(known, carried, Route(carried, carried))
@@ -94,8 +99,8 @@ def _spreading(
             here = slice(start, start + _CHUNK)
             routing.spread(payloads[here], routes[here])
             served = sum(len(list(whom)) for _, whom in routing.deliveries())
-            if served != clients:
-                raise ValueError(f"{served} of {clients} clients were served")
+            if served != len(wanted):
+                raise ValueError(f"{served} of {len(wanted)} clients were served")
 
     return spread
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, compress
+from itertools import compress
 from typing import TypeVar
 
 from wsproxy.hub.backlog import Content, Item
@@ -84,7 +84,8 @@ class Routing:
         self._cohorts: dict[tuple[str, frozenset[str], bool], Cohort] = {}
         self._cohorts_of: dict[str, dict[Cohort, None]] = {}
         self._routes_of: dict[str, dict[Route, None]] = {}
-        self._touched: list[Cohort] = []
+        self._touched: dict[Cohort, None] = {}
+        """Those for which something is pending."""
         self._unseen: list[tuple[Sequence[bytes], Sequence[Route]]] = []
 
     # --- clients ---
@@ -224,19 +225,20 @@ class Routing:
             return
         payloads = payloads[: len(routes)]
         counts = Counter(routes) if len(routes) > 1 else {routes[0]: 1}
-        are_fed, are_whole = False, True
+        are_fed, are_whole, are_alike = False, True, True
         for route, count in counts.items():
             if route.targets is None:
                 self._work_out(route, payloads[routes.index(route)])
             route.messages += count
             are_fed |= bool(route.feeds)
             are_whole &= route.cohorts is not None
-        if are_whole:
-            for view in dict.fromkeys(view for route in counts for view in route.cohorts or ()):
-                cohorts = {route: (route.cohorts or {}).get(view, []) for route in counts}
-                self._spread_view(view, payloads, routes, cohorts, frames)
-        else:
+            are_alike &= route.cohorts == routes[0].cohorts
+        if not are_whole:
             self._spread_each(payloads, routes)
+        elif are_alike:
+            self._spread_alike(payloads, routes[0], frames)
+        else:
+            self._spread_whole(payloads, routes, counts)
         if are_fed:
             for payload, route in zip(payloads, routes, strict=True):
                 for feed in route.feeds:
@@ -256,49 +258,47 @@ class Routing:
                 has_one = [route.sequence is not None for route in routes]
                 self.gaps.feed(sequences, list(compress(payloads, has_one)))
 
-    def _spread_view(
-        self,
-        view: str,
-        payloads: Sequence[bytes],
-        routes: Sequence[Route],
-        cohorts: Mapping[Route, list[Cohort]],
-        frames: bytes | None,
-    ) -> None:
-        """All at once, to the cohorts of a view, who want whole messages."""
-        for cohort in dict.fromkeys(chain.from_iterable(cohorts.values())):
-            if not cohort.pending:
-                self._touched.append(cohort)
-        first = cohorts[routes[0]]
-        if all(others == first for others in cohorts.values()):
+    def _spread_alike(self, payloads: Sequence[bytes], route: Route, frames: bytes | None) -> None:
+        """Where all messages go to the same clients: each view of them is made at once."""
+        for view, cohorts in (route.cohorts or {}).items():
             bodies = self._render_all(payloads, view)
             items = [frames] if frames is not None and bodies is payloads else encoded(bodies)
-            for cohort in first:
+            self._touched.update(dict.fromkeys(cohorts))
+            for cohort in cohorts:
                 cohort.pending += items
-            return
-        served = [cohorts[route] for route in routes]
-        if not all(served):
-            payloads, served = list(compress(payloads, served)), list(filter(None, served))
-        for item, those in zip(encoded(self._render_all(payloads, view)), served, strict=True):
-            for cohort in those:
-                cohort.pending.append(item)
+
+    def _spread_whole(
+        self, payloads: Sequence[bytes], routes: Sequence[Route], different: Iterable[Route]
+    ) -> None:
+        """Where nobody wants a part of a message only: each view is made at once, too."""
+        views: dict[str, dict[Route, list[Cohort]]] = {}
+        for route in different:
+            for view, cohorts in (route.cohorts or {}).items():
+                views.setdefault(view, {})[route] = cohorts
+                self._touched.update(dict.fromkeys(cohorts))
+        for view, of_route in views.items():
+            served = [of_route.get(route) for route in routes]
+            mine = payloads if all(served) else list(compress(payloads, served))
+            items = encoded(self._render_all(mine, view))
+            for item, cohorts in zip(items, filter(None, served), strict=True):
+                for cohort in cohorts:
+                    cohort.pending.append(item)
 
     def _spread_each(self, payloads: Iterable[bytes], routes: Iterable[Route]) -> None:
         """Where somebody wants a part of a message: the loop runs once a message."""
-        render, touched = self._render, self._touched
+        render = self._render
         for payload, route in zip(payloads, routes, strict=True):
             for target in route.targets or ():
                 body = render(payload, target.view, target.wanted)
                 item = encode(body) if type(body) is bytes else body
+                self._touched.update(dict.fromkeys(target.cohorts))
                 for cohort in target.cohorts:
-                    if not cohort.pending:
-                        touched.append(cohort)
                     cohort.pending.append(item)
 
     def _spread_conflating(self, target: Target, content: Content, payload: bytes) -> None:
         item = framed(self._render(payload, target.view, target.wanted))
+        self._touched.update(dict.fromkeys(target.cohorts))
         for cohort in target.cohorts:
-            if not cohort.pending:
-                self._touched.append(cohort)
             cohort.pending.append(item)
             cohort.contents.append(content)
 
@@ -312,7 +312,7 @@ class Routing:
 
         Take them all: only then gaps are looked for.
         """
-        touched, self._touched = self._touched, []
+        touched, self._touched = self._touched, {}
         for cohort in touched:
             items, cohort.pending = cohort.pending, []
             if are_bytes(items) and not cohort.conflates:
