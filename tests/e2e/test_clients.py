@@ -210,6 +210,7 @@ def test_a_stream_named_by_url_and_by_message_comes_once(
     client = floor.strategy(f"{proxy.url}/stream?streams=a@trade/a@trade", again)
     client.wait_for(2)
     play(exchange, cues(3))
+    client.wait_for(5)
     client.send(request("LIST_SUBSCRIPTIONS", id=3))
     assert client.wait_for(6)[2:] == [
         *(cue.text for cue in cues(3)),
