@@ -58,7 +58,7 @@ def main() -> None:
                         peers.remove(key.data)
                 elif line := sys.stdin.readline():
                     send(peers, frames, int(streams), line.split(), sent)
-                    sent += -(-int(line.split()[1]) // len(frames))
+                    sent += int(line.split()[1])
                 else:
                     return
 
@@ -97,13 +97,14 @@ class Peer:
 def send(
     peers: Sequence[Peer], frames: list[bytes], streams: int, words: Sequence[str], sent: int = 0
 ) -> None:
-    """Do what a line on stdin says; so many patterns were sent before, perhaps not all of each."""
+    """Do what a line on stdin says; so many messages were sent before."""
     messages = int(words[1])
     if words[0] == "flood":
         if len(peers) > 1:  # a relay may move a stream, and tells its messages by their numbers
-            begin = sent * len(frames)
-            frames = [onward(frames, streams, at) for at in range(begin, begin + messages)]
-        writes = list(_writes(peers, frames, streams, messages))
+            frames = [onward(frames, streams, at) for at in range(sent, sent + messages)]
+        else:
+            sent = 0
+        writes = list(_writes(peers, frames, streams, messages, sent))
         begin_ns = time.monotonic_ns()
         for connection, data in writes:
             connection.sendall(data)
@@ -115,9 +116,12 @@ def send(
 
 
 def _writes(
-    peers: Sequence[Peer], frames: list[bytes], streams: int, messages: int
+    peers: Sequence[Peer], frames: list[bytes], streams: int, messages: int, first: int
 ) -> Iterator[tuple[socket.socket, bytes]]:
-    """What to send to whom, in order; the pattern again and again, in the same objects."""
+    """What to send to whom, in order; the pattern again and again, in the same objects.
+
+    ``first`` is the number of the first frame: streams come in turn.
+    """
     known: dict[tuple[int, int], list[tuple[socket.socket, bytes]]] = {}
     shares = [(peer.connection, _share(peer.wanted, streams)) for peer in peers]
     for at in range(0, messages, _LARGE):
@@ -125,7 +129,10 @@ def _writes(
         if run not in known:
             numbers = range(run[0], run[0] + run[1])
             known[run] = [
-                (connection, b"".join([frames[n] for n in numbers if n % streams in share]))
+                (
+                    connection,
+                    b"".join([frames[n] for n in numbers if (first + n) % streams in share]),
+                )
                 for connection, share in shares
             ]
         yield from known[run]
