@@ -64,7 +64,7 @@ class Gaps:
         sequence = self._sequences.get(stream)
         if sequence is None:
             numbers = self._venue.numbers(stream)
-            if numbers is None or numbers([payload]) == [None]:
+            if numbers is None or numbers([payload])[0] is None:
                 self.live([stream])
                 return None
             sequence = self._sequences[stream] = Sequenced(stream, numbers)
@@ -72,7 +72,7 @@ class Gaps:
 
     def feed(self, sequences: Sequence[Sequenced], payloads: Sequence[bytes]) -> None:
         """Take in delivered messages, each of the stream whose sequence is given with it."""
-        readers = {sequence.read for sequence in sequences}
+        readers = dict.fromkeys([sequence.read for sequence in sequences])
         for read in readers:
             if len(readers) > 1:
                 mine = [sequence.read == read for sequence in sequences]
