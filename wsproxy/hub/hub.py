@@ -316,16 +316,15 @@ class Hub:
 
     def route_named(self, batch: Batch) -> None:
         """Spread the messages of a recorded batch, whose streams are named already."""
-        known = self._named_routes
-        routes: list[Route] = []
-        for names in batch.streams:
-            route = known.get(names)
-            if route is None:
-                route = Route(names, names)
-                self._routing.remember(known, names, route)
-            routes.append(route)
+        known = self._named_routes.get
+        routes = [known(names) or self._name(names) for names in batch.streams]
         self._routing.spread(batch.payloads, routes)
         self._played += len(batch.payloads)
+
+    def _name(self, names: tuple[str, ...]) -> Route:
+        route = Route(names, names)
+        self._routing.remember(self._named_routes, names, route)
+        return route
 
     def missed(self, streams: Iterable[str]) -> None:
         """A recording has a gap here: what is known of these streams is not true any more."""
