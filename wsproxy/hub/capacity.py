@@ -37,9 +37,9 @@ class Reference:
 
 REFERENCE = Reference(
     source="docs/performance.md: 300-byte messages, 2 cores (AMD EPYC), 2026-11-22",
-    splitting=2_046_215,
-    proxy={1: 275_712, 10: 236_644, 50: 120_577, 200: 27_897},
-    record={1: 230_471, 10: 165_509, 50: 88_299, 200: 29_560},
+    splitting=3_263_094,
+    proxy={1: 766_178, 10: 410_818, 50: 171_523, 200: 43_005},
+    record={1: 486_549, 10: 340_649, 50: 86_485, 200: 45_080},
 )
 
 
