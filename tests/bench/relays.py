@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench import load, nats
-from tests.bench.processes import NUMBER
+from tests.bench.processes import NUMBER, SERVES
 
 WS = "ws@8.23.0"
 _NODE_DIRECTORY = Path(__file__).parents[2] / "build" / "bench"
 _WS_DIRECTORY = _NODE_DIRECTORY / "node_modules" / "ws"
-
-_SERVES = r".* clients connect to ws://127\.0\.0\.1:(\d+)/.*"
-"""What wsproxy says on its output."""
 
 
 class Upstream(NamedTuple):
@@ -122,8 +119,8 @@ def _without_nats() -> str | None:
 
 
 _ALL = (
-    Relay("proxy", Cost(2.5, 0.12), _proxy, _SERVES),
-    Relay("record", Cost(3.5, 0.15), _record, _SERVES),
+    Relay("proxy", Cost(2.5, 0.12), _proxy, SERVES),
+    Relay("record", Cost(3.5, 0.15), _record, SERVES),
     Relay("copy", Cost(0.3, 0.08), _python("copy_relay")),
     Relay("picows", Cost(4, 2.5), _python("picows_relay")),
     Relay("ws", Cost(5, 3.5), _ws, missing=_without_ws),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.recording.damage import flip
 from tests.recording.support import CONNECTIONS, MONO, WALL, batches, expand, record, three_blocks
 from wsproxy.errors import ConfigError, DamagedRecording, RecordingError
 from wsproxy.model import Batch, ConnectionInfo, Kind, StreamKey
@@ -39,12 +40,6 @@ def never(damage: DamagedRecording) -> None:
 def block_offsets(path: Path) -> list[int]:
     with Part(path, never) as part:
         return [place.block for place in part.places()]
-
-
-def flip(path: Path, offset: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 1
-    path.write_bytes(data)
 
 
 @settings(deadline=None)

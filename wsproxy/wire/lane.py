@@ -115,8 +115,8 @@ class Lane(trio.abc.Stream, Generic[Transport]):
                 return bytes(await self._transport.receive_some(self._receive_bytes))
             except LOST:
                 return b""
-        # Most often nothing has come yet. `receive_some` would find that out by a system call, and
-        # is four times the Python code: per message, where messages come one by one.
+        # Most often nothing has come yet. `receive_some` would find that out by a system call, for
+        # each message where they come one by one.
         socket = self._transport.socket
         while True:
             try:
